@@ -1,0 +1,88 @@
+// Counters, gauges and histograms of the process, printed by `/metrics` in Prometheus text form.
+// One global registry; every metric of the project is a member of `Metrics`, so that this header is
+// the list an operator reads. Any thread; an update is one or two atomic operations.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace parlance::metrics {
+
+class Counter {
+ public:
+  void add(double amount = 1) noexcept;
+
+ private:
+  friend class Registry;
+  void* impl_ = nullptr;
+};
+
+class Gauge {
+ public:
+  void add(double amount) noexcept;
+  void set(double value) noexcept;
+
+ private:
+  friend class Registry;
+  void* impl_ = nullptr;
+};
+
+class Histogram {
+ public:
+  void observe(double value) noexcept;
+
+ private:
+  friend class Registry;
+  void* impl_ = nullptr;
+};
+
+struct Metrics {
+  Gauge connections_open;
+  Counter connections_accepted;
+  Counter connections_refused;   ///< Over the limit of connections.
+  Counter slow_readers_dropped;  ///< Closed at the write-queue limit.
+  Counter input_refused;         ///< Requests and frames answered with a client error.
+  Counter http_requests;
+  Counter frames_received;
+  Counter frames_sent;
+  Counter bytes_sent;
+  Gauge watchers;  ///< Connections attached to a session.
+  Gauge sessions_awake;
+  Counter session_wakes;
+  Counter session_sleeps;
+  Counter messages_accepted;
+  Counter messages_duplicate;
+  Counter messages_refused;
+  Gauge runs_active;
+  Counter runs_completed;
+  Counter runs_failed;
+  Counter runs_cancelled;
+  Counter runs_recovered;  ///< Unfinished runs found at start.
+  Counter resumes;
+  Counter gaps;     ///< Cursors that could not be served.
+  Counter commits;  ///< Groups made durable.
+  Counter records_committed;
+  Counter commit_failures;
+  Histogram commit_seconds;
+  Histogram commit_records;  ///< Records per group.
+  Counter model_calls;
+  Counter model_retries;
+  Counter model_failures;
+  Counter model_fallbacks;
+  Counter model_breaker_opened;
+  Gauge model_calls_in_flight;
+  Gauge model_calls_queued;
+  Counter model_tokens_in;
+  Counter model_tokens_out;
+  Histogram model_first_token_seconds;
+  Counter tool_calls;
+  Counter tool_failures;
+};
+
+/// The process's metrics.
+Metrics& get();
+
+/// All of them in Prometheus text exposition format 0.0.4.
+std::string to_text();
+
+}  // namespace parlance::metrics
