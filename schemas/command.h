@@ -1,0 +1,40 @@
+// Everything a client may change. Imperatives; plain data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "schemas/ids.h"
+
+namespace parlance {
+
+/// What becomes of a message that arrives while a run is in progress.
+enum class OnBusy : std::uint8_t {
+  queue = 0,      ///< Waits its turn (bounded). The default.
+  reject = 1,     ///< Refused.
+  interrupt = 2,  ///< The run in progress is cancelled, then this one runs.
+  steer = 3,      ///< Handed to the run in progress at its next step; ends together with it.
+};
+
+/// A user's message: starts a run, or is handled as `on_busy` says.
+struct SubmitMessage {
+  MessageId message_id;
+  std::string text;  ///< Valid UTF-8.
+  OnBusy on_busy = OnBusy::queue;
+  std::string idempotency_key;  ///< Empty when the caller gave none.
+};
+
+/// Ends one message's run, or takes it out of the queue. Without an id: the run in progress.
+struct CancelMessage {
+  std::optional<MessageId> message_id;
+};
+
+/// What a submitted message became. Sent only after it is durable.
+struct SubmitAccepted {
+  MessageId message_id;
+  Cursor cursor;           ///< Of the recorded message; of the first time when `duplicate`.
+  bool duplicate = false;  ///< The id was seen before; nothing new was started.
+};
+
+}  // namespace parlance

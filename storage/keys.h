@@ -1,0 +1,82 @@
+// Keys of the RocksDB store, byte by byte. docs/formats.md says the same for readers of the disk.
+//
+//   key                                     value
+//   "!schema"                               decimal number of the layout below
+//   "!epoch"                                decimal number, drawn when the store was made
+//   'e' session 0x00 seq(8, big endian)     schemas/codec.h event
+//   'm' session 0x00 message id             seq(8) of its MessageAccepted
+//   'k' session 0x00 idempotency key        seq(8) of its MessageAccepted
+//   'u' session                             seq(8) of the oldest message without a terminal event
+//   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text shown of an answer
+//   that
+//                                           is still being written
+// A session id never contains 0x00, so no session's keys are a prefix of another's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "schemas/ids.h"
+
+namespace parlance::storage::keys {
+
+inline constexpr std::string_view kSchema = "!schema";
+inline constexpr std::string_view kEpoch = "!epoch";
+inline constexpr char kUnfinishedPrefix = 'u';
+
+inline void append_be64(std::string& out, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
+}
+
+inline std::string be64(std::uint64_t value) {
+  std::string out;
+  append_be64(out, value);
+  return out;
+}
+
+/// The number in the last eight bytes of `bytes`; 0 when there are fewer.
+inline std::uint64_t last_be64(std::string_view bytes) {
+  if (bytes.size() < 8) return 0;
+  std::uint64_t value = 0;
+  for (const char c : bytes.substr(bytes.size() - 8)) {
+    value = value << 8 | static_cast<unsigned char>(c);
+  }
+  return value;
+}
+
+/// `kind` session 0x00: the prefix of all of a session's keys of one kind.
+inline std::string prefix(char kind, const SessionId& session) {
+  std::string out;
+  out.reserve(session.text.size() + 2 + 8);
+  out += kind;
+  out += session.text;
+  out += '\0';
+  return out;
+}
+
+inline std::string event(const SessionId& session, EventSeq seq) {
+  std::string out = prefix('e', session);
+  append_be64(out, seq);
+  return out;
+}
+
+inline std::string message(const SessionId& session, std::string_view message_id) {
+  return prefix('m', session).append(message_id);
+}
+
+inline std::string idempotency(const SessionId& session, std::string_view key) {
+  return prefix('k', session).append(key);
+}
+
+inline std::string unfinished(const SessionId& session) {
+  return kUnfinishedPrefix + session.text;
+}
+
+inline std::string part(const SessionId& session, std::uint32_t index) {
+  std::string out = prefix('p', session);
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(index >> shift & 0xff);
+  return out;
+}
+
+}  // namespace parlance::storage::keys
