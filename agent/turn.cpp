@@ -1,0 +1,263 @@
+#include "agent/turn.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/history.h"
+#include "base/check.h"
+
+namespace parlance::agent {
+namespace {
+
+/// About four bytes a token, where the provider reported nothing.
+std::uint64_t estimated_tokens(std::size_t bytes) {
+  return bytes / 4 + 1;
+}
+
+std::string plan_text(const ModelAnswer& answer) {
+  std::string out = answer.text;
+  for (const ToolCall& call : answer.tool_calls) {
+    if (!out.empty()) out += '\n';
+    out += fmt::format("Calling {} with {}", call.name,
+                       call.arguments.empty() ? "{}" : call.arguments);
+  }
+  return out;
+}
+
+std::string action_text(const std::vector<ToolResult>& results) {
+  std::string out;
+  for (const ToolResult& result : results) {
+    if (!out.empty()) out += '\n';
+    out += fmt::format("{}{}: {}", result.name, result.failed ? " failed" : "", result.output);
+  }
+  return out;
+}
+
+}  // namespace
+
+Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
+    : message_id_(start.message_id),
+      options_(options),
+      toolbox_(toolbox),
+      text_shown_(std::move(start.text_shown)),
+      conversation_(std::move(start.history)),
+      heard_{std::move(start.message_id)} {
+  history_size_ = conversation_.size();
+  conversation_.push_back({Role::user, std::move(start.text), {}, ""});
+  for (const StepRecorded& step : start.steps) {
+    append_step(conversation_, step);
+    if (step.type == StepType::planning) {
+      ++plans_made_;
+      ++calls_made_;
+      resumed_calls_ = step.tool_calls;
+    } else if (step.type == StepType::action) {
+      resumed_calls_.clear();
+    }
+  }
+}
+
+Effects Turn::begin() {
+  CHECK(state_ == State::begun);
+  Effects out;
+  if (!text_shown_.empty()) out.push_back(Show{TextReset{message_id_}});
+  if (resumed_calls_.empty()) {
+    call_model(out);
+    return out;
+  }
+  std::vector<ToolCall> repeatable;
+  for (ToolCall& call : std::exchange(resumed_calls_, {})) {
+    const Tool* tool = toolbox_.find(call.name);
+    if (tool != nullptr && tool->after_crash() == AfterCrash::fail) {
+      refused_.push_back({call.id, call.name,
+                          "The call was interrupted by a restart and is not repeated; it may or "
+                          "may not have had its effect.",
+                          true});
+    } else {
+      repeatable.push_back(std::move(call));
+    }
+  }
+  act(std::move(repeatable), out);
+  return out;
+}
+
+Effects Turn::step(Input input) {
+  Effects out;
+  if (state_ == State::ended) return out;  // The last words of work that was abandoned.
+  if (auto* text = std::get_if<TextArrived>(&input)) {
+    if (state_ != State::calling) return out;
+    text_shown_.clear();
+    text_ += text->text;
+    out.push_back(Show{TextDelta{message_id_, std::move(text->text)}});
+  } else if (auto* arrived = std::get_if<AnswerArrived>(&input)) {
+    if (state_ != State::calling) return out;
+    count(arrived->answer);
+    arrived->answer.tool_calls.empty() ? answer(std::move(arrived->answer), out)
+                                       : plan(std::move(arrived->answer), out);
+  } else if (auto* failed = std::get_if<CallFailed>(&input)) {
+    if (state_ == State::calling) retry_or_fail(std::move(*failed), out);
+  } else if (std::holds_alternative<PlanDurable>(input)) {
+    if (state_ == State::planned) act(std::exchange(planned_calls_, {}), out);
+  } else if (auto* ended = std::get_if<ToolsEnded>(&input)) {
+    if (state_ == State::acting) finish_tools(std::move(ended->results), out);
+  } else if (std::holds_alternative<CancelAsked>(input)) {
+    stop_work(out);
+    std::vector<Event> events;
+    if (auto step = partial_step()) events.push_back(std::move(*step));
+    for (const MessageId& id : heard_) {
+      events.push_back(
+          RunEnded{id, RunOutcome::cancelled, id == message_id_ ? usage_ : ModelUsage{}});
+    }
+    end(std::move(events), out);
+  } else if (std::holds_alternative<TimeUp>(input)) {
+    stop_work(out);
+    fail(Errc::deadline_exceeded,
+         fmt::format("the run took longer than {} s", options_.run_timeout.count() / 1000), out);
+  } else if (auto* steer = std::get_if<SteerArrived>(&input)) {
+    steered_.push_back(std::move(*steer));
+  }
+  return out;
+}
+
+void Turn::call_model(Effects& out) {
+  if (calls_made_ >= options_.steps_max) {
+    fail(Errc::resource_exhausted,
+         fmt::format("the run reached its limit of {} steps", options_.steps_max), out);
+    return;
+  }
+  if (usage_.tokens_in + usage_.tokens_out >= options_.tokens_max) {
+    fail(Errc::resource_exhausted,
+         fmt::format("the run reached its limit of {} tokens", options_.tokens_max), out);
+    return;
+  }
+  for (SteerArrived& steer : std::exchange(steered_, {})) {
+    conversation_.push_back({Role::user, std::move(steer.text), {}, ""});
+    heard_.push_back(std::move(steer.message_id));
+  }
+  ++calls_made_;
+  text_.clear();
+  state_ = State::calling;
+  auto request = std::make_shared<ModelRequest>();
+  request->messages.reserve(conversation_.size() + 1);
+  request->messages.push_back({Role::system, options_.instructions, {}, ""});
+  request->messages.insert(request->messages.end(), conversation_.begin(), conversation_.end());
+  if (options_.tools) request->tools = toolbox_.declarations();
+  request->answer_tokens_max = options_.answer_tokens_max;
+  out.push_back(CallModel{std::move(request)});
+}
+
+void Turn::plan(ModelAnswer answer, Effects& out) {
+  ++plans_made_;
+  state_ = State::planned;
+  text_.clear();
+  text_shown_.clear();
+  StepRecorded step{message_id_, StepType::planning, plan_text(answer), answer.tool_calls, {}};
+  append_step(conversation_, step);
+  planned_calls_ = std::move(answer.tool_calls);
+  Record record;
+  record.events.push_back(std::move(step));
+  record.plan = true;
+  out.push_back(std::move(record));
+}
+
+void Turn::act(std::vector<ToolCall> calls, Effects& out) {
+  state_ = State::acting;
+  std::vector<ToolCall> runnable;
+  for (ToolCall& call : calls) {
+    const Status status = toolbox_.check(call);
+    if (status) {
+      runnable.push_back(std::move(call));
+    } else {
+      refused_.push_back({call.id, call.name, status.error().detail, true});
+    }
+  }
+  if (runnable.empty()) {
+    finish_tools({}, out);
+  } else {
+    out.push_back(RunTools{plans_made_, std::move(runnable)});
+  }
+}
+
+void Turn::finish_tools(std::vector<ToolResult> results, Effects& out) {
+  for (ToolResult& refused : std::exchange(refused_, {})) results.push_back(std::move(refused));
+  StepRecorded step{message_id_, StepType::action, action_text(results), {}, std::move(results)};
+  append_step(conversation_, step);
+  Record record;
+  record.events.push_back(std::move(step));
+  out.push_back(std::move(record));
+  call_model(out);
+}
+
+void Turn::answer(ModelAnswer answer, Effects& out) {
+  if (answer.text.empty()) {
+    fail(Errc::unavailable, "the model returned an empty answer", out);
+    return;
+  }
+  StepRecorded step{message_id_, StepType::final_answer, std::move(answer.text), {}, {}};
+  append_step(conversation_, step);
+  std::vector<Event> events;
+  events.push_back(std::move(step));
+  for (const MessageId& id : heard_) {
+    events.push_back(
+        RunEnded{id, RunOutcome::completed, id == message_id_ ? usage_ : ModelUsage{}});
+  }
+  end(std::move(events), out);
+}
+
+void Turn::retry_or_fail(CallFailed failure, Effects& out) {
+  // Before the first token the model proxy has tried already; in mid-answer only we know what was
+  // shown, so the call is started anew here and the text is declared void.
+  if (failure.retryable && !text_.empty() && restarts_ < options_.restarts_max) {
+    ++restarts_;
+    --calls_made_;
+    out.push_back(Show{TextReset{message_id_}});
+    call_model(out);
+    return;
+  }
+  fail(failure.code, std::move(failure.detail), out);
+}
+
+void Turn::fail(Errc code, std::string why, Effects& out) {
+  std::vector<Event> events;
+  if (auto step = partial_step()) events.push_back(std::move(*step));
+  for (const MessageId& id : heard_) {
+    events.push_back(RunFailed{id, why, code, id == message_id_ ? usage_ : ModelUsage{}});
+  }
+  end(std::move(events), out);
+}
+
+void Turn::stop_work(Effects& out) {
+  if (state_ == State::calling) out.push_back(AbandonCall{});
+  if (state_ == State::acting) out.push_back(AbandonTools{});
+}
+
+void Turn::end(std::vector<Event> events, Effects& out) {
+  state_ = State::ended;
+  Record record;
+  record.events = std::move(events);
+  out.push_back(std::move(record));
+}
+
+void Turn::count(const ModelAnswer& answer) {
+  usage_ += answer.usage;
+  if (answer.usage == ModelUsage{}) {
+    usage_.tokens_out += estimated_tokens(answer.text.size());
+  }
+}
+
+std::optional<StepRecorded> Turn::partial_step() const {
+  const std::string& text = text_.empty() ? text_shown_ : text_;
+  if (text.empty()) return std::nullopt;
+  return StepRecorded{message_id_, StepType::partial_answer, text, {}, {}};
+}
+
+std::vector<SteerArrived> Turn::take_unheard() {
+  return std::exchange(steered_, {});
+}
+
+std::vector<ChatMessage> Turn::exchange() const {
+  return {conversation_.begin() + static_cast<std::ptrdiff_t>(history_size_), conversation_.end()};
+}
+
+}  // namespace parlance::agent

@@ -1,0 +1,152 @@
+// One answer to one message, as a state machine: an input in, effects out.
+// Pure: no clock, no I/O, no threads. The session actor owns it, carries the effects out in order,
+// and feeds their outcomes back. The same inputs always give the same effects.
+//
+//   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> calling
+//               │                                                                            │
+//               └──answer without tool calls──> ended <──limit, failure, cancel──────────────┘
+//
+// A planning step is durable before its tools run (the intent before the effect); its action step
+// is recorded when they have ended (the outcome after). After a crash the steps found in the log
+// are given to the constructor, and `begin` goes on from there.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/options.h"
+#include "agent/toolbox.h"
+#include "schemas/event.h"
+#include "schemas/model_call.h"
+
+namespace parlance::agent {
+
+// ---- Inputs ----
+
+/// The model wrote more text.
+struct TextArrived {
+  std::string text;
+};
+/// The model's answer is whole.
+struct AnswerArrived {
+  ModelAnswer answer;
+};
+/// The model call failed for good, possibly in mid-answer.
+struct CallFailed {
+  Errc code = Errc::unavailable;
+  std::string detail;
+  bool retryable = false;
+};
+/// The planning step asked for by the last Record is on disk.
+struct PlanDurable {};
+struct ToolsEnded {
+  std::vector<ToolResult> results;
+};
+/// The user wants it to stop.
+struct CancelAsked {};
+/// The run took longer than Options::run_timeout.
+struct TimeUp {};
+/// A further message for this run, to be heard at its next model call.
+struct SteerArrived {
+  MessageId message_id;
+  std::string text;
+};
+
+using Input = std::variant<TextArrived, AnswerArrived, CallFailed, PlanDurable, ToolsEnded,
+                           CancelAsked, TimeUp, SteerArrived>;
+
+// ---- Effects ----
+
+struct CallModel {
+  std::shared_ptr<const ModelRequest> request;
+};
+/// End the call in flight; nothing more is heard of it.
+struct AbandonCall {};
+/// Run these, each checked already; answer with ToolsEnded, in any order.
+struct RunTools {
+  int step = 0;  ///< Which planning step of the run, from 1.
+  std::vector<ToolCall> calls;
+};
+/// Nothing more is wanted of the tools.
+struct AbandonTools {};
+/// Make these durable as one unit, then show them. When `plan`, answer with PlanDurable.
+struct Record {
+  std::vector<Event> events;
+  bool plan = false;
+};
+/// Tell the watchers at once.
+struct Show {
+  PassingEvent event;
+};
+
+using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Record, Show>;
+using Effects = std::vector<Effect>;
+
+class Turn {
+ public:
+  struct Start {
+    MessageId message_id;
+    std::string text;
+    std::vector<ChatMessage> history;  ///< Of earlier messages.
+    std::vector<StepRecorded> steps;   ///< Of this run, recorded before a crash.
+    std::string text_shown;            ///< Of a call that a crash ended; clients may hold it.
+  };
+
+  /// `options` and `toolbox` must outlive the turn.
+  Turn(Start start, const Options& options, const Toolbox& toolbox);
+
+  /// The first effects. Call once.
+  Effects begin();
+  Effects step(Input input);
+
+  bool ended() const noexcept { return state_ == State::ended; }
+  /// The text the model has written in the call in flight.
+  const std::string& text() const noexcept { return text_; }
+  const MessageId& message_id() const noexcept { return message_id_; }
+  /// The messages whose terminal event this turn records: its own, and those steered into it.
+  const std::vector<MessageId>& heard() const noexcept { return heard_; }
+  /// Steered messages that the run ended without hearing.
+  std::vector<SteerArrived> take_unheard();
+  /// What this run adds to the conversation; complete once it has ended.
+  std::vector<ChatMessage> exchange() const;
+
+ private:
+  enum class State : unsigned char { begun, calling, planned, acting, ended };
+
+  void call_model(Effects& out);
+  void plan(ModelAnswer answer, Effects& out);
+  void act(std::vector<ToolCall> calls, Effects& out);
+  void finish_tools(std::vector<ToolResult> results, Effects& out);
+  void answer(ModelAnswer answer, Effects& out);
+  void retry_or_fail(CallFailed failure, Effects& out);
+  void fail(Errc code, std::string why, Effects& out);
+  void stop_work(Effects& out);
+  void end(std::vector<Event> events, Effects& out);
+  void count(const ModelAnswer& answer);
+  std::optional<StepRecorded> partial_step() const;
+
+  MessageId message_id_;
+  const Options& options_;
+  const Toolbox& toolbox_;
+  State state_ = State::begun;
+  std::string text_shown_;  ///< Before a crash; kept until the model writes again.
+  int calls_made_ = 0;
+  int plans_made_ = 0;
+  int restarts_ = 0;
+  std::size_t history_size_;
+  std::vector<ChatMessage> conversation_;
+  std::vector<ToolCall> resumed_calls_;
+  std::vector<ToolCall> planned_calls_;
+  std::vector<ToolResult> refused_;  ///< Results of calls that were not run.
+  std::string text_;
+  ModelUsage usage_;
+  std::vector<MessageId> heard_;
+  std::vector<SteerArrived> steered_;
+};
+
+}  // namespace parlance::agent
