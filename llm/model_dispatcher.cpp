@@ -1,0 +1,298 @@
+#include "llm/model_dispatcher.h"
+
+#include <unordered_map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "llm/offline_provider.h"
+#include "llm/openai_provider.h"
+#include "llm/provider_gate.h"
+#include "llm/retry_policy.h"
+#include "llm/transfer_loop.h"
+
+namespace parlance::llm {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::vector<ProviderOptions> providers_of(const Options& options) {
+  if (options.providers.empty()) return {ProviderOptions{}};
+  return options.providers;
+}
+
+std::unique_ptr<Provider> make_provider(const ProviderOptions& options, TransferLoop& loop) {
+  if (options.kind == ProviderOptions::Kind::offline) {
+    return std::make_unique<OfflineProvider>(loop, options);
+  }
+  return std::make_unique<OpenAiProvider>(loop, options);
+}
+
+double random_unit() {
+  constexpr double kOneBy2To53 = 1.0 / 9007199254740992.0;
+  return static_cast<double>(random_u64() >> 11) * kOneBy2To53;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options) {
+  std::vector<std::shared_ptr<ProviderGate>> gates;
+  for (const ProviderOptions& provider : providers_of(options)) {
+    if (provider.kind == ProviderOptions::Kind::offline) {
+      gates.push_back(nullptr);
+      continue;
+    }
+    gates.push_back(std::make_shared<ProviderGate>(provider));
+    // Said here because gates are made once for the node, providers once for each core.
+    if (!provider.api_key.empty() && provider.base_url.starts_with("http://") &&
+        !is_loopback_url(provider.base_url)) {
+      log::warn("API key is sent unencrypted provider={} url={}", provider.name,
+                log::value(provider.base_url));
+    }
+  }
+  return gates;
+}
+
+class ModelDispatcher::Impl {
+ public:
+  Impl(boost::asio::io_context& io, const Options& options,
+       std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams);
+  ~Impl() { calls_.clear(); }
+
+  void start(CallId id, std::shared_ptr<const ModelRequest> request, ModelSink& sink);
+  void cancel(CallId id) { calls_.erase(id); }
+
+ private:
+  class Call;
+
+  struct Upstream {
+    ProviderOptions options;
+    std::shared_ptr<ProviderGate> gate;  // Null: no limit.
+    std::unique_ptr<Provider> provider;
+  };
+
+  /// Ends the call and returns it, so that its sink is called last of all.
+  std::unique_ptr<Call> release(CallId id);
+
+  DispatcherSeams seams_;
+  TransferLoop loop_;
+  std::vector<Upstream> upstreams_;
+  std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
+};
+
+/// One call on its way through tries and providers. Destroying it cancels whatever it waits for.
+class ModelDispatcher::Impl::Call final : public ModelSink {
+ public:
+  Call(Impl& dispatcher, CallId id, std::shared_ptr<const ModelRequest> request, ModelSink& sink)
+      : dispatcher_(dispatcher),
+        id_(id),
+        request_(std::move(request)),
+        sink_(sink),
+        started_(std::chrono::steady_clock::now()) {}
+  ~Call() override {
+    stop_waiting();
+    if (running_) upstream().provider->cancel(id_);
+  }
+
+  /// Asks for a place at the current provider and begins when it has one.
+  void enter() {
+    timer_ = 0;
+    const auto& gate = upstream().gate;
+    if (gate == nullptr) {
+      run();
+      return;
+    }
+    auto entry = gate->enter([loop = &dispatcher_.loop_, &dispatcher = dispatcher_, id = id_] {
+      // The ticket is looked at there: this call may be gone by then, or wait for another one.
+      loop->post([&dispatcher, id] {
+        const auto found = dispatcher.calls_.find(id);
+        if (found != dispatcher.calls_.end()) found->second->place_answered();
+      });
+    });
+    if (!entry) {
+      refused(entry.error());
+      return;
+    }
+    if (entry->permit) {
+      permit_ = std::move(entry->permit);
+      run();
+      return;
+    }
+    ticket_ = entry->ticket;
+    timer_ =
+        dispatcher_.loop_.schedule(upstream().options.queue_timeout, [this] { queue_timed_out(); });
+  }
+
+  void on_text(CallId call, std::string_view text) override {
+    if (!answering_) {
+      answering_ = true;
+      const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - started_;
+      metrics::get().model_first_token_seconds.observe(waited.count());
+    }
+    sink_.on_text(call, text);
+  }
+
+  void on_finished(CallId call, ModelAnswer answer) override {
+    running_ = false;
+    permit_.end(ProviderGate::Outcome::served);
+    metrics::get().model_tokens_in.add(static_cast<double>(answer.usage.tokens_in));
+    metrics::get().model_tokens_out.add(static_cast<double>(answer.usage.tokens_out));
+    const std::unique_ptr<Call> self = dispatcher_.release(call);
+    sink_.on_finished(call, std::move(answer));
+  }
+
+  void on_failed(CallId /*call*/, ModelFailure failure) override {
+    running_ = false;
+    // A request that is refused for its own sake says that the provider works.
+    permit_.end(failure.retryable ? ProviderGate::Outcome::failed : ProviderGate::Outcome::served);
+    if (answering_) {
+      give_up(std::move(failure));
+      return;
+    }
+    const auto delay =
+        retry_delay(upstream().options, failure, tries_, dispatcher_.seams_.jitter());
+    if (!delay) {
+      fall_back(std::move(failure));
+      return;
+    }
+    metrics::get().model_retries.add();
+    log::debug("model call is tried again provider={} try={} in_ms={} detail={}",
+               upstream().options.name, tries_ + 1, delay->count(), log::value(failure.detail));
+    timer_ = dispatcher_.loop_.schedule(*delay, [this] { enter(); });
+  }
+
+ private:
+  Upstream& upstream() { return dispatcher_.upstreams_[at_]; }
+
+  void run() {
+    ++tries_;
+    running_ = true;
+    upstream().provider->start(id_, request_, *this);
+  }
+
+  void place_answered() {
+    if (ticket_ == 0) return;
+    auto permit = upstream().gate->claim(ticket_);
+    // Still waiting: the post was about an earlier ticket.
+    if (!permit && permit.error().code == Errc::cancelled) return;
+    ticket_ = 0;
+    stop_waiting();
+    if (!permit) {
+      refused(permit.error());
+      return;
+    }
+    permit_ = std::move(*permit);
+    run();
+  }
+
+  void queue_timed_out() {
+    timer_ = 0;
+    stop_waiting();
+    refused({Errc::resource_exhausted,
+             fmt::format("provider {} had no place within {} ms", upstream().options.name,
+                         upstream().options.queue_timeout.count())});
+  }
+
+  void refused(const Error& error) {
+    ModelFailure failure{error.code, error.detail, true, std::nullopt};
+    if (const auto left = upstream().gate->open_for(); left.count() > 0) failure.retry_after = left;
+    fall_back(std::move(failure));
+  }
+
+  void fall_back(ModelFailure failure) {
+    if (at_ + 1 == dispatcher_.upstreams_.size()) {
+      give_up(std::move(failure));
+      return;
+    }
+    log::warn("model call falls back from={} to={} detail={}", upstream().options.name,
+              dispatcher_.upstreams_[at_ + 1].options.name, log::value(failure.detail));
+    metrics::get().model_fallbacks.add();
+    ++at_;
+    tries_ = 0;
+    enter();
+  }
+
+  void give_up(ModelFailure failure) {
+    metrics::get().model_failures.add();
+    log::warn("model call failed provider={} tries={} detail={}", upstream().options.name, tries_,
+              log::value(failure.detail));
+    const CallId id = id_;
+    const std::unique_ptr<Call> self = dispatcher_.release(id);
+    sink_.on_failed(id, std::move(failure));
+  }
+
+  void stop_waiting() {
+    if (ticket_ != 0) upstream().gate->abandon(std::exchange(ticket_, 0));
+    if (timer_ != 0) dispatcher_.loop_.cancel_timer(std::exchange(timer_, 0));
+  }
+
+  Impl& dispatcher_;
+  const CallId id_;
+  const std::shared_ptr<const ModelRequest> request_;
+  ModelSink& sink_;
+  const SteadyTime started_;
+  std::size_t at_ = 0;  // The provider it is with.
+  int tries_ = 0;       // Begun there.
+  TimerId timer_ = 0;   // Backoff, or the time limit of the queue.
+  ProviderGate::Ticket ticket_ = 0;
+  ProviderGate::Permit permit_;
+  bool running_ = false;
+  bool answering_ = false;
+};
+
+ModelDispatcher::Impl::Impl(boost::asio::io_context& io, const Options& options,
+                            std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams)
+    : seams_(std::move(seams)), loop_(io) {
+  if (!seams_.make_provider) seams_.make_provider = &make_provider;
+  if (!seams_.jitter) seams_.jitter = &random_unit;
+  const std::vector<ProviderOptions> providers = providers_of(options);
+  CHECK(gates.size() == providers.size());
+  for (std::size_t i = 0; i < providers.size(); ++i) {
+    upstreams_.push_back(
+        {providers[i], std::move(gates[i]), seams_.make_provider(providers[i], loop_)});
+  }
+}
+
+void ModelDispatcher::Impl::start(CallId id, std::shared_ptr<const ModelRequest> request,
+                                  ModelSink& sink) {
+  CHECK(!calls_.contains(id));
+  metrics::get().model_calls.add();
+  auto call = std::make_unique<Call>(*this, id, std::move(request), sink);
+  calls_.emplace(id, std::move(call));
+  // A refusal would otherwise reach the sink from inside this function.
+  loop_.post([this, id] {
+    const auto found = calls_.find(id);
+    if (found != calls_.end()) found->second->enter();
+  });
+}
+
+std::unique_ptr<ModelDispatcher::Impl::Call> ModelDispatcher::Impl::release(CallId id) {
+  const auto found = calls_.find(id);
+  CHECK(found != calls_.end());
+  auto released = std::move(found->second);
+  calls_.erase(found);
+  return released;
+}
+
+ModelDispatcher::ModelDispatcher(boost::asio::io_context& io, const Options& options,
+                                 std::vector<std::shared_ptr<ProviderGate>> gates,
+                                 DispatcherSeams seams)
+    : impl_(std::make_unique<Impl>(io, options, std::move(gates), std::move(seams))) {}
+
+ModelDispatcher::~ModelDispatcher() = default;
+
+void ModelDispatcher::start(CallId call, std::shared_ptr<const ModelRequest> request,
+                            ModelSink& sink) {
+  impl_->start(call, std::move(request), sink);
+}
+
+void ModelDispatcher::cancel(CallId call) {
+  impl_->cancel(call);
+}
+
+}  // namespace parlance::llm

@@ -1,0 +1,41 @@
+// The built-in provider for a server without a key: finds related earlier messages of the same
+// conversation, uses tools when the question plainly asks for one, and says that it is offline.
+// One per core, owned by that core's ModelDispatcher; on that thread. No network.
+//
+// Invariants: the answer depends on the request alone. Streams word by word through the same
+// interface as a model; a call costs tens of microseconds, whatever the length of the conversation.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <unordered_map>
+
+#include "llm/options.h"
+#include "llm/provider.h"
+#include "llm/transfer_loop.h"
+
+namespace parlance::llm {
+
+class OfflineProvider final : public Provider {
+ public:
+  /// `loop` must outlive the provider; only its timers are used.
+  OfflineProvider(TransferLoop& loop, const ProviderOptions& options);
+  ~OfflineProvider() override;
+
+  void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) override;
+  void cancel(CallId call) override;
+
+ private:
+  struct Call;
+  void go_on(CallId call);
+  void go_on_later(CallId call, Call& state);
+
+  TransferLoop& loop_;
+  const std::chrono::milliseconds token_delay_;
+  std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
+};
+
+/// What the offline provider answers to `request`. Pure.
+ModelAnswer offline_answer(const ModelRequest& request);
+
+}  // namespace parlance::llm

@@ -1,0 +1,44 @@
+// Options of the model providers. All have defaults that work for a hosted OpenAI-compatible model.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace parlance::llm {
+
+struct ProviderOptions {
+  enum class Kind : unsigned char { offline, openai };
+
+  std::string name = "offline";  ///< For logs and metrics.
+  Kind kind = Kind::offline;
+  std::string base_url = "https://api.openai.com/v1";  ///< http or https; no trailing slash needed.
+  std::string api_key;  ///< Sent as a bearer token; from the environment or a file. Never logged.
+  std::string model = "gpt-4o-mini";
+
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds first_token_timeout{
+      60'000};                                      ///< From start of the call to first delta.
+  std::chrono::milliseconds idle_timeout{30'000};   ///< Between two bytes after that.
+  std::chrono::milliseconds call_timeout{600'000};  ///< The whole call.
+  std::size_t answer_bytes_max = 4 << 20;           ///< Text and tool arguments of one answer.
+  std::size_t line_bytes_max = 1 << 20;             ///< One line of the event stream.
+
+  int tries_max = 3;                             ///< Before the first token only.
+  std::chrono::milliseconds backoff_first{250};  ///< Doubles at each try, with jitter.
+  std::chrono::milliseconds backoff_max{8'000};  ///< A longer Retry-After ends the tries.
+  std::size_t in_flight_max = 1'000;             ///< Calls at once, the whole node.
+  std::size_t queue_max = 10'000;                ///< Calls waiting for a place, the whole node.
+  std::chrono::milliseconds queue_timeout{30'000};
+  int breaker_failures = 8;                          ///< In a row; then calls fail at once...
+  std::chrono::milliseconds breaker_open{5'000};     ///< ...for this long; then one try decides.
+  std::chrono::milliseconds offline_token_delay{0};  ///< Offline only: pause between deltas.
+};
+
+/// Providers in the order they are tried. Empty: the offline provider alone.
+struct Options {
+  std::vector<ProviderOptions> providers;
+};
+
+}  // namespace parlance::llm

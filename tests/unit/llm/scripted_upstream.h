@@ -1,0 +1,226 @@
+// An HTTP upstream inside the test: answers each request with bytes that the test wrote out, and
+// sees what the client does with its connections. Header-only; runs on the test's own io_context,
+// so that client and server take turns on one thread and nothing needs a lock.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio.hpp>
+
+#include "llm/provider.h"
+
+namespace parlance::llm::test {
+
+/// Runs `io` until `condition` holds; false after five seconds.
+template <class Condition>
+bool run_until(boost::asio::io_context& io, Condition&& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    if (io.stopped()) io.restart();
+    io.run_one_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+/// Runs what is ready now, and what that makes ready, without waiting.
+inline void run_ready(boost::asio::io_context& io) {
+  if (io.stopped()) io.restart();
+  for (int i = 0; i < 100 && io.poll() > 0; ++i) {
+  }
+}
+
+struct Reply {
+  std::vector<std::string> pieces;  ///< Written one after the other, whole HTTP bytes.
+  enum class Then { keep, close, stall } then = Then::keep;
+};
+
+class ScriptedUpstream {
+ public:
+  using Script = std::function<Reply(int request, const std::string& body)>;
+
+  ScriptedUpstream(boost::asio::io_context& io, Script script)
+      : io_(io),
+        acceptor_(io, {boost::asio::ip::make_address("127.0.0.1"), 0}),
+        script_(std::move(script)) {
+    accept();
+  }
+
+  std::string base_url() const {
+    return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()) + "/v1";
+  }
+
+  int connections = 0;
+  int requests = 0;
+  int closed_by_client = 0;  ///< Connections whose other end went away.
+  std::string last_head;     ///< Request line and headers of the last request.
+
+ private:
+  struct Connection : std::enable_shared_from_this<Connection> {
+    Connection(ScriptedUpstream& upstream, boost::asio::ip::tcp::socket socket)
+        : upstream(upstream), socket(std::move(socket)) {}
+
+    void read() {
+      socket.async_read_some(
+          boost::asio::buffer(buffer),
+          [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
+            if (error) {
+              if (error != boost::asio::error::operation_aborted) ++self->upstream.closed_by_client;
+              return;
+            }
+            self->received.append(self->buffer.data(), count);
+            self->serve();
+            self->read();
+          });
+    }
+
+    void serve() {
+      const std::size_t head_end = received.find("\r\n\r\n");
+      if (head_end == std::string::npos) return;
+      const std::string head = received.substr(0, head_end);
+      const std::size_t at = head.find("Content-Length: ");
+      const std::size_t length = at == std::string::npos ? 0 : std::stoul(head.substr(at + 16));
+      if (received.size() < head_end + 4 + length) return;
+      const std::string body = received.substr(head_end + 4, length);
+      received.erase(0, head_end + 4 + length);
+      upstream.last_head = head;
+      reply = upstream.script_(upstream.requests++, body);
+      next = 0;
+      write();
+    }
+
+    void write() {
+      if (next == reply.pieces.size()) {
+        if (reply.then == Reply::Then::close) {
+          boost::system::error_code ignored;
+          socket.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
+        }
+        return;
+      }
+      boost::asio::async_write(socket, boost::asio::buffer(reply.pieces[next]),
+                               [self = shared_from_this()](boost::system::error_code error, auto) {
+                                 if (error) return;
+                                 ++self->next;
+                                 self->let_client_read(3);
+                               });
+    }
+
+    /// A few turns of the loop, in which the client takes what was written so far.
+    void let_client_read(int turns) {
+      boost::asio::post(upstream.io_, [self = shared_from_this(), turns] {
+        if (turns > 0) {
+          self->let_client_read(turns - 1);
+        } else {
+          self->write();
+        }
+      });
+    }
+
+    ScriptedUpstream& upstream;
+    boost::asio::ip::tcp::socket socket;
+    std::array<char, 16384> buffer{};
+    std::string received;
+    Reply reply;
+    std::size_t next = 0;
+  };
+
+  void accept() {
+    acceptor_.async_accept(
+        [this](boost::system::error_code error, boost::asio::ip::tcp::socket socket) {
+          if (error) return;
+          ++connections;
+          socket.set_option(boost::asio::ip::tcp::no_delay(true));
+          std::make_shared<Connection>(*this, std::move(socket))->read();
+          accept();
+        });
+  }
+
+  boost::asio::io_context& io_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  Script script_;
+};
+
+/// `body` as a response with Content-Length.
+inline std::string http_response(std::string_view status, std::string_view body,
+                                 std::string_view headers = {}) {
+  return "HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n" + std::string(headers) + "\r\n" + std::string(body);
+}
+
+/// The head of an event stream that ends when the connection does.
+inline std::string stream_head() {
+  return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+}
+
+/// A whole event stream in HTTP chunks, so that the connection can be used again.
+inline std::string chunked_stream(const std::vector<std::string>& events) {
+  std::string out =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& event : events) {
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx\r\n", event.size());
+    out += size + event + "\r\n";
+  }
+  return out + "0\r\n\r\n";
+}
+
+inline std::string text_event(std::string_view text) {
+  return R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m",)"
+         R"("choices":[{"index":0,"delta":{"content":")" +
+         std::string(text) + R"("},"finish_reason":null}],"usage":null})" + "\n\n";
+}
+
+inline std::string finish_event(std::string_view reason) {
+  return R"(data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":")" +
+         std::string(reason) + "\"}]}\n\n";
+}
+
+inline std::string usage_event(int tokens_in, int tokens_out) {
+  return R"(data: {"id":"c1","choices":[],"usage":{"prompt_tokens":)" + std::to_string(tokens_in) +
+         R"(,"completion_tokens":)" + std::to_string(tokens_out) + ",\"total_tokens\":0}}\n\n";
+}
+
+inline const std::string kDoneEvent = "data: [DONE]\n\n";
+
+/// A short answer, "Hello, world".
+inline std::vector<std::string> hello_events() {
+  return {text_event("Hello"), text_event(", world"), finish_event("stop"), usage_event(3, 2),
+          kDoneEvent};
+}
+
+/// Keeps what it hears of one call.
+class RecordingSink final : public ModelSink {
+ public:
+  void on_text(CallId /*call*/, std::string_view delta) override {
+    ++deltas;
+    text += delta;
+    if (when_text) when_text();
+  }
+  void on_finished(CallId /*call*/, ModelAnswer last) override {
+    answers.push_back(std::move(last));
+  }
+  void on_failed(CallId /*call*/, ModelFailure failure) override {
+    failures.push_back(std::move(failure));
+  }
+  std::size_t ends() const { return answers.size() + failures.size(); }
+
+  std::function<void()> when_text;
+  std::string text;
+  int deltas = 0;
+  std::vector<ModelAnswer> answers;
+  std::vector<ModelFailure> failures;
+};
+
+inline std::shared_ptr<const ModelRequest> ask(std::string text) {
+  ModelRequest request;
+  request.messages.push_back({Role::user, std::move(text), {}, {}});
+  return std::make_shared<const ModelRequest>(std::move(request));
+}
+
+}  // namespace parlance::llm::test
