@@ -1,0 +1,209 @@
+#include "actors/actor_tree.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include "actors/core_gateway.h"
+#include "actors/core_scheduler.h"
+#include "actors/history_reader_actor.h"
+#include "actors/llm_proxy_actor.h"
+#include "actors/persistence_actor.h"
+#include "actors/tool_runner_actor.h"
+#include "agent/builtin_tools.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace parlance::actors {
+namespace {
+
+constexpr std::chrono::milliseconds kSweepInterval{250};
+
+std::size_t core_count(const Options& options) {
+  if (options.cores != 0) return options.cores;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+class ActorTree::Impl {
+ public:
+  Impl(const TreeOptions& options, storage::Store& store)
+      : options_(options),
+        store_(store),
+        toolbox_(agent::make_builtin_tools(
+            [&store](const SessionId& session) { return recent_events(store, session); })) {
+    for (std::size_t i = 0; i < core_count(options.sessions); ++i) {
+      loops_.push_back(std::make_unique<boost::asio::io_context>(1));
+    }
+    CoreScheduler::install(config_, loops_, scheduler_);
+    config_.set("scheduler.max-threads", core_count(options.sessions));
+    system_ = std::make_unique<caf::actor_system>(config_);
+  }
+
+  void start(const std::vector<EventSink*>& sinks);
+  Result<std::size_t> recover();
+  bool wait_for_runs(std::chrono::milliseconds limit);
+  void stop();
+
+  CoreScheduler::Loops loops_;
+  caf::actor_system_config config_;
+  CoreScheduler* scheduler_ = nullptr;
+  const TreeOptions options_;
+  storage::Store& store_;
+  agent::Toolbox toolbox_;
+  NodeState node_;
+  std::unique_ptr<caf::actor_system> system_;
+  PersistenceHandle persistence_;
+  std::vector<HistoryReaderHandle> readers_;
+  std::vector<ToolRunnerHandle> tool_runners_;
+  std::vector<std::unique_ptr<CoreServices>> services_;
+  std::vector<std::unique_ptr<CoreGateway>> gateways_;
+  std::vector<CoreGateway*> all_;
+
+ private:
+  static Result<std::vector<RecordedEvent>> recent_events(const storage::Store& store,
+                                                          const SessionId& session);
+  /// Runs `work` on every core and waits for all.
+  void on_every_core(const std::function<void(std::size_t core)>& work);
+};
+
+Result<std::vector<RecordedEvent>> ActorTree::Impl::recent_events(const storage::Store& store,
+                                                                  const SessionId& session) {
+  if (session.text.empty()) return std::vector<RecordedEvent>{};
+  ReadEvents range;
+  range.from_end = true;
+  range.events_max = 5'000;
+  range.bytes_max = 4 << 20;
+  auto page = store.read(session, range);
+  if (!page) return page.error();
+  return std::move(page->events);
+}
+
+void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
+  const Options& options = options_.sessions;
+  persistence_ = system_->spawn<PersistenceActor, caf::detached>(store_, options);
+  for (std::size_t i = 0; i < options.readers; ++i) {
+    readers_.push_back(
+        system_->spawn<HistoryReaderActor, caf::detached>(store_, options.history_load_bytes_max));
+  }
+  for (std::size_t i = 0; i < options.tool_threads; ++i) {
+    tool_runners_.push_back(system_->spawn<ToolRunnerActor, caf::detached>(
+        toolbox_, options_.agent.tool_output_bytes_max));
+  }
+  const auto gates = llm::make_gates(options_.models);
+  for (std::size_t core = 0; core < scheduler_->cores(); ++core) {
+    auto proxy = system_->spawn<LlmProxyActor, caf::lazy_init>(scheduler_->worker(core), core,
+                                                               options_.models, gates);
+    services_.push_back(std::make_unique<CoreServices>(
+        CoreServices{core, options_.sessions, options_.agent, toolbox_, store_, *scheduler_,
+                     *sinks[core], persistence_, readers_, tool_runners_, std::move(proxy)}));
+    gateways_.push_back(std::make_unique<CoreGateway>(*system_, *services_.back(), node_, all_));
+  }
+  for (const auto& gateway : gateways_) all_.push_back(gateway.get());
+  for (std::size_t core = 0; core < all_.size(); ++core) {
+    scheduler_->every(core, kSweepInterval, [gateway = all_[core]] {
+      gateway->directory().sweep(std::chrono::steady_clock::now());
+    });
+  }
+}
+
+Result<std::size_t> ActorTree::Impl::recover() {
+  const auto unfinished = store_.unfinished_sessions();
+  if (!unfinished) return unfinished.error();
+  for (const SessionId& session : *unfinished) {
+    CoreGateway* home = all_[all_[0]->home_of(session)];
+    scheduler_->post(all_[0]->home_of(session),
+                     [home, session] { home->directory().recover(session); });
+  }
+  node_.recovered.store(true, std::memory_order_relaxed);
+  return unfinished->size();
+}
+
+void ActorTree::Impl::on_every_core(const std::function<void(std::size_t core)>& work) {
+  std::mutex mutex;
+  std::condition_variable done;
+  std::size_t left = scheduler_->cores();
+  for (std::size_t core = 0; core < scheduler_->cores(); ++core) {
+    scheduler_->post(core, [&, core] {
+      work(core);
+      const std::lock_guard lock(mutex);
+      if (--left == 0) done.notify_one();
+    });
+  }
+  std::unique_lock lock(mutex);
+  done.wait(lock, [&] { return left == 0; });
+}
+
+bool ActorTree::Impl::wait_for_runs(std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    std::atomic<std::size_t> running{0};
+    on_every_core([&](std::size_t core) { running += gateways_[core]->directory().running(); });
+    if (running == 0) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) return false;
+    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
+        std::chrono::milliseconds(20), deadline - now));
+  }
+}
+
+void ActorTree::Impl::stop() {
+  if (!system_) return;
+  on_every_core([&](std::size_t core) { gateways_[core]->directory().stop(); });
+  for (auto& services : services_) {
+    caf::anon_send_exit(services->model_proxy, caf::exit_reason::user_shutdown);
+    services->model_proxy = nullptr;
+    services->persistence = nullptr;
+    services->readers.clear();
+    services->tool_runners.clear();
+  }
+  for (const auto& tools : tool_runners_) {
+    caf::anon_send_exit(tools, caf::exit_reason::user_shutdown);
+  }
+  for (const auto& reader : readers_) caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(persistence_, caf::exit_reason::user_shutdown);
+  tool_runners_.clear();
+  readers_.clear();
+  persistence_ = nullptr;
+  // Waits for all actors, then ends the core threads.
+  system_.reset();
+}
+
+ActorTree::ActorTree(const TreeOptions& options, storage::Store& store)
+    : impl_(std::make_unique<Impl>(options, store)) {}
+
+ActorTree::~ActorTree() {
+  impl_->stop();
+}
+
+std::size_t ActorTree::cores() const noexcept {
+  return impl_->scheduler_->cores();
+}
+boost::asio::io_context& ActorTree::io(std::size_t core) {
+  return *impl_->loops_[core];
+}
+void ActorTree::start(const std::vector<EventSink*>& sinks) {
+  impl_->start(sinks);
+}
+SessionGateway& ActorTree::gateway(std::size_t core) {
+  return *impl_->all_[core];
+}
+Result<std::size_t> ActorTree::recover() {
+  return impl_->recover();
+}
+void ActorTree::begin_stop() {
+  impl_->node_.stopping.store(true, std::memory_order_relaxed);
+}
+bool ActorTree::wait_for_runs(std::chrono::milliseconds limit) {
+  return impl_->wait_for_runs(limit);
+}
+void ActorTree::stop() {
+  impl_->stop();
+}
+
+}  // namespace parlance::actors

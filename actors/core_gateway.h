@@ -1,0 +1,55 @@
+// The door of one core: hands calls to the session's home core and their replies back.
+// Thread: its core's.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "actors/core_services.h"
+#include "actors/session_directory.h"
+#include "actors/session_gateway.h"
+
+namespace parlance::actors {
+
+/// What the gateways of a node share. Any thread.
+struct NodeState {
+  std::atomic<bool> stopping{false};
+  std::atomic<bool> recovered{false};
+  std::atomic<std::size_t> sessions_awake{0};
+};
+
+class CoreGateway final : public SessionGateway {
+ public:
+  /// `all` is the list of every core's gateway; it is complete before the first call.
+  CoreGateway(caf::actor_system& system, CoreServices& services, NodeState& node,
+              const std::vector<CoreGateway*>& all);
+
+  std::size_t home_of(const SessionId& session) const override;
+  void submit(const SessionId& session, SubmitMessage command, SubmitReply reply) override;
+  void cancel(const SessionId& session, CancelMessage command, StatusReply reply) override;
+  void ping(const SessionId& session, std::string data, PingReply reply) override;
+  void snapshot(const SessionId& session, SnapshotReply reply) override;
+  void read(const SessionId& session, ReadEvents range, PageReply reply) override;
+  void run_once(std::string task, RunOnceReply reply) override;
+  bool stopping() const override;
+  bool ready() const override;
+
+  SessionDirectory& directory() { return directory_; }
+
+ private:
+  /// Runs `work(gateway of the session's home)` on that core: at once when it is this one.
+  template <class Work>
+  void at_home(const SessionId& session, Work work);
+  /// `reply`, made to run on this core wherever it is called.
+  template <class... Args>
+  std::function<void(Args...)> back_here(std::function<void(Args...)> reply);
+
+  caf::actor_system& system_;
+  CoreServices& services_;
+  NodeState& node_;
+  const std::vector<CoreGateway*>& all_;
+  SessionDirectory directory_;
+  std::size_t runs_once_ = 0;
+};
+
+}  // namespace parlance::actors

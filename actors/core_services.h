@@ -1,0 +1,46 @@
+// What the actors of one core share: handles of the actors they ask, and the core's front end.
+// Owner: actor_tree, for as long as any actor lives. Used on the core's thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "actors/core_scheduler.h"
+#include "actors/handles.h"
+#include "actors/options.h"
+#include "agent/options.h"
+#include "agent/toolbox.h"
+#include "storage/store.h"
+
+namespace parlance::actors {
+
+class SessionDirectory;
+
+struct CoreServices {
+  std::size_t core = 0;
+  const Options& options;
+  const agent::Options& agent_options;
+  const agent::Toolbox& toolbox;
+  const storage::Store& store;  ///< Only refuses_writes() and epoch() here: nothing that blocks.
+  CoreScheduler& scheduler;
+  EventSink& sink;
+  PersistenceHandle persistence;
+  std::vector<HistoryReaderHandle> readers;
+  std::vector<ToolRunnerHandle> tool_runners;
+  ModelProxyHandle model_proxy;
+  SessionDirectory* directory = nullptr;
+  std::uint64_t last_ticket = 0;  ///< Of model calls and tool batches; unique on this core.
+
+  CoreWorker& worker() const { return scheduler.worker(core); }
+};
+
+/// Sends `message` to an actor of this core, from this core's thread. Cheaper than anon_send: the
+/// scheduler need not find the core.
+template <class Handle, class Message>
+void tell(CoreWorker& worker, const Handle& to, Message message) {
+  caf::actor_cast<caf::abstract_actor*>(to)->eq_impl(caf::make_message_id(), nullptr, &worker,
+                                                     std::move(message));
+}
+
+}  // namespace parlance::actors

@@ -1,0 +1,159 @@
+// Who answers what: the messages between actors, and the typed interface of every actor.
+// Messages are moved, never shared. Those that carry a callback or a handle stay in this process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/typed_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include "actors/session_gateway.h"
+#include "schemas/command.h"
+#include "schemas/model_call.h"
+#include "schemas/query.h"
+#include "storage/store.h"
+
+namespace parlance::actors {
+
+// ---- To a session ----
+
+struct Submit {
+  SubmitMessage command;
+  SessionGateway::SubmitReply reply;
+};
+struct Cancel {
+  CancelMessage command;
+  SessionGateway::StatusReply reply;
+};
+struct Ping {
+  std::string data;
+  SessionGateway::PingReply reply;
+};
+struct Snapshot {
+  SessionGateway::SnapshotReply reply;
+};
+/// Load the log if that has not been done; go on with what is unfinished.
+struct Wake {};
+/// Time has passed; sent to sessions with a run in progress.
+struct Tick {
+  SteadyTime now;
+};
+/// Go to sleep, if there is nothing to do.
+struct Nap {};
+
+// ---- To a run: answers from the model proxy and the tool runners ----
+
+struct ModelWrote {
+  std::uint64_t call = 0;
+  std::string text;
+};
+struct ModelAnswered {
+  std::uint64_t call = 0;
+  ModelAnswer answer;
+};
+struct ModelFailed {
+  std::uint64_t call = 0;
+  Errc code = Errc::unavailable;
+  std::string detail;
+  bool retryable = false;
+};
+struct ToolsRan {
+  std::uint64_t batch = 0;
+  std::vector<ToolResult> results;
+};
+
+// ---- From storage ----
+
+struct Loaded {
+  Result<storage::SessionImage> image;
+};
+struct Appended {
+  Result<std::vector<storage::RecordOutcome>> outcomes;
+};
+
+/// Whoever carries out a turn.
+using RunHandle = caf::typed_actor<caf::reacts_to<ModelWrote>, caf::reacts_to<ModelAnswered>,
+                                   caf::reacts_to<ModelFailed>, caf::reacts_to<ToolsRan>>;
+
+/// One conversation.
+using SessionHandle =
+    RunHandle::extend<caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>,
+                      caf::reacts_to<Snapshot>, caf::reacts_to<Wake>, caf::reacts_to<Tick>,
+                      caf::reacts_to<Nap>, caf::reacts_to<Loaded>, caf::reacts_to<Appended>>;
+
+// ---- To a model proxy (one per core) ----
+
+struct StartCall {
+  std::uint64_t call = 0;
+  std::shared_ptr<const ModelRequest> request;
+  RunHandle caller;
+};
+struct CancelCall {
+  std::uint64_t call = 0;
+};
+using ModelProxyHandle = caf::typed_actor<caf::reacts_to<StartCall>, caf::reacts_to<CancelCall>>;
+
+// ---- To a tool runner (own threads) ----
+
+struct RunToolCalls {
+  std::uint64_t batch = 0;
+  SessionId session;
+  MessageId message;
+  int step = 0;
+  std::vector<ToolCall> calls;
+  RunHandle caller;
+};
+using ToolRunnerHandle = caf::typed_actor<caf::reacts_to<RunToolCalls>>;
+
+// ---- To the persistence actor (own thread) ----
+
+/// Answered with Appended once the group it joined is durable, or failed.
+struct Append {
+  storage::AppendRequest request;
+  SessionHandle session;
+};
+/// To itself: what waits becomes a group.
+struct Flush {};
+using PersistenceHandle = caf::typed_actor<caf::reacts_to<Append>, caf::reacts_to<Flush>>;
+
+// ---- To a history reader (own threads) ----
+
+struct LoadSession {
+  SessionId id;
+  SessionHandle session;
+};
+struct ReadLog {
+  SessionId session;
+  ReadEvents range;
+  std::function<void(Result<EventPage>)> reply;  ///< Called on the reader's thread.
+};
+using HistoryReaderHandle = caf::typed_actor<caf::reacts_to<LoadSession>, caf::reacts_to<ReadLog>>;
+
+}  // namespace parlance::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Submit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Cancel)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Ping)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Wake)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Nap)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ModelWrote)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ModelAnswered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ModelFailed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ToolsRan)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Appended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::StartCall)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::CancelCall)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::RunToolCalls)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Append)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::LoadSession)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadLog)

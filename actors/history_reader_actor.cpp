@@ -1,0 +1,21 @@
+#include "actors/history_reader_actor.h"
+
+#include <caf/send.hpp>
+
+namespace parlance::actors {
+
+HistoryReaderActor::HistoryReaderActor(caf::actor_config& config, const storage::Store& store,
+                                       std::size_t load_bytes_max)
+    : HistoryReaderHandle::base(config), store_(store), load_bytes_max_(load_bytes_max) {}
+
+HistoryReaderActor::behavior_type HistoryReaderActor::make_behavior() {
+  set_error_handler([](caf::error& /*error*/) {});
+  return {
+      [this](const LoadSession& m) {
+        caf::anon_send(m.session, Loaded{store_.load(m.id, load_bytes_max_)});
+      },
+      [this](const ReadLog& m) { m.reply(store_.read(m.session, m.range)); },
+  };
+}
+
+}  // namespace parlance::actors

@@ -1,0 +1,28 @@
+// Options of the sessions and of what they stand on.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace parlance::actors {
+
+struct Options {
+  /// Threads that run sockets and actors. 0: one per processor.
+  std::size_t cores = 0;
+  /// A session actor that did nothing for this long is put away; its log stays, a socket that
+  /// watches it stays open.
+  std::chrono::milliseconds idle_timeout{30'000};
+  std::size_t sessions_awake_max = 100'000;  ///< Session actors in memory, the whole node.
+  std::size_t queue_max = 16;                ///< Messages that wait behind a run, per session.
+  std::size_t history_load_bytes_max = 256 << 10;  ///< Read from the log when a session wakes.
+  /// Text of an answer in progress is made durable at least this often...
+  std::chrono::milliseconds partial_interval{500};
+  std::size_t partial_bytes = 2 << 10;     ///< ...or after this much.
+  std::size_t group_bytes_max = 4 << 20;   ///< Bytes made durable with one sync.
+  std::size_t group_requests_max = 4'096;  ///< Sessions in one group.
+  std::size_t readers = 2;                 ///< Threads that read the log.
+  std::size_t tool_threads = 2;            ///< Threads that run tools.
+  std::size_t run_once_max = 256;          ///< Runs without a session at once, per core.
+};
+
+}  // namespace parlance::actors

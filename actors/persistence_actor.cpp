@@ -1,0 +1,75 @@
+#include "actors/persistence_actor.h"
+
+#include <chrono>
+
+#include <caf/send.hpp>
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace parlance::actors {
+
+PersistenceActor::PersistenceActor(caf::actor_config& config, storage::Store& store,
+                                   const Options& options)
+    : PersistenceHandle::base(config), store_(store), options_(options) {}
+
+PersistenceActor::behavior_type PersistenceActor::make_behavior() {
+  set_error_handler([](caf::error& /*error*/) {});
+  const auto flush_later = [this] {
+    if (flush_sent_ || waiting_.empty()) return;
+    flush_sent_ = true;
+    caf::anon_send(PersistenceHandle{this}, Flush{});
+  };
+  return {
+      [this, flush_later](Append& append) {
+        waiting_.push_back(std::move(append));
+        flush_later();
+      },
+      [this, flush_later](const Flush&) {
+        flush_sent_ = false;
+        commit_group();
+        flush_later();
+      },
+  };
+}
+
+void PersistenceActor::commit_group() {
+  std::vector<storage::AppendRequest> group;
+  std::vector<SessionHandle> sessions;
+  std::size_t bytes = 0;
+  std::size_t records = 0;
+  while (!waiting_.empty() && group.size() < options_.group_requests_max &&
+         (group.empty() || bytes + waiting_.front().request.bytes() <= options_.group_bytes_max)) {
+    Append& next = waiting_.front();
+    bytes += next.request.bytes();
+    records += next.request.records.size();
+    group.push_back(std::move(next.request));
+    sessions.push_back(std::move(next.session));
+    waiting_.pop_front();
+  }
+  const bool refused_before = store_.refuses_writes();
+  const auto started = std::chrono::steady_clock::now();
+  auto outcomes = store_.append(group);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  metrics::Metrics& m = metrics::get();
+  if (!outcomes) {
+    m.commit_failures.add();
+    if (!refused_before) {
+      log::error("the store refuses writes from now on; mend the disk and restart why={}",
+                 log::value(outcomes.error().detail));
+    }
+    for (const SessionHandle& session : sessions) {
+      caf::anon_send(session, Appended{outcomes.error()});
+    }
+    return;
+  }
+  m.commits.add();
+  m.records_committed.add(static_cast<double>(records));
+  m.commit_seconds.observe(took.count());
+  m.commit_records.observe(static_cast<double>(records));
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    caf::anon_send(sessions[i], Appended{std::move((*outcomes)[i])});
+  }
+}
+
+}  // namespace parlance::actors

@@ -1,0 +1,41 @@
+// One run without a session: reads and stores nothing, keeps the steps and returns them at its end.
+// Thread: its core's. Lives for one run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "actors/core_scheduler.h"
+#include "actors/handles.h"
+#include "agent/turn.h"
+
+namespace parlance::actors {
+
+struct CoreServices;
+
+/// A run that hears when its time is up.
+using RunOnceHandle = RunHandle::extend<caf::reacts_to<Wake>, caf::reacts_to<Tick>>;
+
+class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
+ public:
+  /// Send Wake to begin. `reply` is called on the core's thread; `ended` after it.
+  RunOnceActor(caf::actor_config& config, CoreServices& services, std::string task,
+               SessionGateway::RunOnceReply reply, std::function<void()> ended);
+  behavior_type make_behavior() override;
+  const char* name() const override { return "run once"; }
+
+ private:
+  void carry_out(agent::Effects effects);
+  /// True when the effect was a plan, which needs no disk here.
+  bool carry_out_one(agent::Effect& effect);
+
+  CoreServices& services_;
+  agent::Turn turn_;
+  SessionGateway::RunOnceReply reply_;
+  std::function<void()> ended_;
+  std::uint64_t call_ = 0;
+  std::uint64_t batch_ = 0;
+  std::vector<RunOnceStep> steps_;
+};
+
+}  // namespace parlance::actors

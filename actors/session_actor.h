@@ -1,0 +1,141 @@
+// One conversation: the only writer of its log. Loads its tail when it wakes, records what is asked
+// of it, carries out the turn in progress, tells its core's front end, and sleeps when idle.
+//
+// Thread: its core's. Owner of: the session's last place in the log, its queue, its turn.
+// Invariants:
+// - At most one append is on its way to the persistence actor; what comes meanwhile joins the next
+//   one. So the places in the log are known without asking.
+// - A recorded event is told, and takes effect here, only after it is durable, in log order.
+// - Every message in the log gets exactly one terminal event: from its turn, from a cancel in the
+//   queue, or after a restart from the turn that goes on with it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "actors/core_scheduler.h"
+#include "actors/handles.h"
+#include "agent/history.h"
+#include "agent/turn.h"
+#include "base/clock.h"
+#include "schemas/event.h"
+
+namespace parlance::actors {
+
+struct CoreServices;
+
+class SessionActor final : public SessionHandle::base, public CoreBound {
+ public:
+  SessionActor(caf::actor_config& config, SessionId id, CoreServices& services);
+  ~SessionActor() override;
+
+  behavior_type make_behavior() override;
+  void on_exit() override;
+  const char* name() const override { return "session"; }
+
+ private:
+  using Command = std::variant<Submit, Cancel, Ping>;
+
+  /// A message that is in the log and waits for its run.
+  struct Queued {
+    EventSeq seq;
+    MessageId id;
+    std::string text;
+    std::vector<StepRecorded> steps;  ///< From before a crash.
+  };
+
+  /// An event on its way to the disk.
+  struct Outgoing {
+    Event event;
+    WallTime time;
+    storage::AppendRecord record;
+    SessionGateway::SubmitReply reply;  ///< Of a MessageAccepted...
+    MessageId message_id;               ///< ...with its id, for the reply.
+  };
+
+  /// The turn in progress and what belongs to it alone.
+  struct Run {
+    EventSeq seq;
+    agent::Turn turn;
+    SteadyTime started;
+    std::uint64_t call = 0;   ///< The model call in flight; 0 when there is none.
+    std::uint64_t batch = 0;  ///< The tools running; 0 when there are none.
+    SteadyTime tools_started{};
+    std::vector<ToolCall> tools_running{};
+    std::size_t text_saved = 0;  ///< Bytes of turn.text() that are kept as parts.
+    SteadyTime text_saved_at{};
+  };
+
+  // Commands.
+  template <class T>
+  void receive(T& command);
+  void handle(Submit& submit);
+  void handle(Cancel& cancel);
+  void handle(Ping& ping);
+  void handle(Snapshot& snapshot);
+  void handle(const Tick& tick);
+  void handle_nap();
+
+  // The log.
+  void load();
+  void handle(Loaded& loaded);
+  void restore(storage::SessionImage& image);
+  void record(Event event, storage::AppendRecord record = {},
+              SessionGateway::SubmitReply reply = {});
+  void save_text();
+  void drop_saved_text();
+  void flush();
+  void handle(Appended& appended);
+  void count(const Event& event, EventSeq seq);
+  void answer(const Outgoing& message, const storage::RecordOutcome& outcome);
+  void take_effect(RecordedEvent& recorded);
+  void accepted(MessageAccepted& message, EventSeq seq);
+  void answer_cancels(const MessageId& id);
+  void give_up(const Error& error);
+
+  // The turn.
+  void start_next();
+  /// `text_shown`: text of this message's answer that clients may hold from before a crash.
+  void start_run(Queued message, std::string text_shown);
+  void feed(agent::Input input);
+  void carry_out(agent::Effects effects);
+  void carry_out(agent::CallModel& effect);
+  void carry_out(agent::AbandonCall& effect);
+  void carry_out(agent::RunTools& effect);
+  void carry_out(agent::AbandonTools& effect);
+  void carry_out(agent::Record& effect);
+  void carry_out(agent::Show& effect);
+  void run_ended();
+
+  bool busy() const;
+  bool idle() const;
+  std::size_t accepting() const;
+  bool in_flight(const MessageId& id) const;
+  Result<bool> try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);
+
+  const SessionId id_;
+  CoreServices& services_;
+  enum class State : unsigned char { asleep, loading, ready, broken } state_ = State::asleep;
+  bool appending_ = false;
+  std::uint64_t handled_ = 0;  ///< Commands, for SessionDirectory::let_sleep.
+  Cursor last_;
+  std::uint32_t parts_ = 0;  ///< Kept parts of the text in progress, part 0 included.
+  std::uint32_t parts_to_drop_ = 0;
+  std::optional<storage::PartialText> part_waiting_;
+  std::vector<Command> stashed_;  ///< While loading.
+  std::vector<Outgoing> waiting_;
+  std::vector<Outgoing> flying_;
+  std::vector<std::pair<EventSeq, MessageId>> unfinished_;  ///< Durable, in log order.
+  std::vector<Queued> queue_;
+  std::unique_ptr<Run> run_;
+  std::vector<std::pair<MessageId, SessionGateway::StatusReply>> cancel_waiters_;
+  std::vector<Cancel> early_cancels_;  ///< Of messages that are not durable yet.
+  agent::History history_;
+};
+
+}  // namespace parlance::actors

@@ -1,0 +1,131 @@
+#include "actors/session_directory.h"
+
+#include <fmt/format.h>
+
+#include "actors/core_services.h"
+#include "actors/session_actor.h"
+#include "base/metrics.h"
+
+namespace parlance::actors {
+
+SessionDirectory::SessionDirectory(caf::actor_system& system, CoreServices& services,
+                                   std::atomic<std::size_t>& awake_in_node)
+    : system_(system), services_(services), awake_in_node_(awake_in_node) {}
+
+SessionDirectory::~SessionDirectory() = default;
+
+SessionDirectory::Sessions::iterator SessionDirectory::wake(const SessionId& id) {
+  const auto it = sessions_.try_emplace(id).first;
+  it->second.actor = system_.spawn<SessionActor, caf::lazy_init>(id, services_);
+  it->second.place = by_use_.insert(by_use_.end(), &it->first);
+  awake_in_node_.fetch_add(1, std::memory_order_relaxed);
+  metrics::get().sessions_awake.add(1);
+  metrics::get().session_wakes.add();
+  return it;
+}
+
+Result<SessionDirectory::Sessions::iterator> SessionDirectory::find_or_wake(const SessionId& id) {
+  const auto it = sessions_.find(id);
+  if (it != sessions_.end()) return it;
+  const std::size_t limit = services_.options.sessions_awake_max;
+  if (awake_in_node_.load(std::memory_order_relaxed) >= limit) {
+    return Error{Errc::resource_exhausted,
+                 fmt::format("{} sessions are active, the limit (sessions_awake_max); try again "
+                             "when some are idle",
+                             limit)};
+  }
+  return wake(id);
+}
+
+template <class Command>
+Status SessionDirectory::tell_session(const SessionId& id, Command command) {
+  const auto it = find_or_wake(id);
+  if (!it) return it.error();
+  Entry& entry = (*it)->second;
+  ++entry.sent;
+  entry.used = std::chrono::steady_clock::now();
+  by_use_.splice(by_use_.end(), by_use_, entry.place);
+  tell(services_.worker(), entry.actor, std::move(command));
+  return {};
+}
+
+template Status SessionDirectory::tell_session(const SessionId&, Submit);
+template Status SessionDirectory::tell_session(const SessionId&, Cancel);
+template Status SessionDirectory::tell_session(const SessionId&, Ping);
+
+bool SessionDirectory::tell_if_awake(const SessionId& id, Snapshot command) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return false;
+  ++it->second.sent;
+  tell(services_.worker(), it->second.actor, std::move(command));
+  return true;
+}
+
+void SessionDirectory::recover(const SessionId& id) {
+  if (sessions_.contains(id)) return;
+  Entry& entry = wake(id)->second;
+  ++entry.sent;
+  entry.used = std::chrono::steady_clock::now();
+  tell(services_.worker(), entry.actor, Wake{});
+}
+
+void SessionDirectory::set_running(const SessionId& id, bool running) {
+  if (running) {
+    running_.insert(id);
+  } else {
+    running_.erase(id);
+  }
+}
+
+bool SessionDirectory::let_sleep(const SessionId& id, std::uint64_t handled) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end() || it->second.sent != handled) return false;
+  remove(it);
+  metrics::get().session_sleeps.add();
+  return true;
+}
+
+void SessionDirectory::forget(const SessionId& id, const caf::abstract_actor* actor) {
+  running_.erase(id);
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  if (caf::actor_cast<caf::abstract_actor*>(it->second.actor) == actor) remove(it);
+}
+
+void SessionDirectory::remove(Sessions::iterator it) {
+  by_use_.erase(it->second.place);
+  sessions_.erase(it);
+  awake_in_node_.fetch_sub(1, std::memory_order_relaxed);
+  metrics::get().sessions_awake.add(-1);
+}
+
+void SessionDirectory::sweep(SteadyTime now) {
+  for (const SessionId& id : running_) {
+    const auto it = sessions_.find(id);
+    if (it != sessions_.end()) tell(services_.worker(), it->second.actor, Tick{now});
+  }
+  // A bound per sweep keeps the core's sockets served while a crowd goes to sleep.
+  constexpr int kNapsPerSweep = 2'000;
+  int naps = 0;
+  for (auto it = by_use_.begin(); it != by_use_.end() && naps < kNapsPerSweep; ++naps) {
+    Entry& entry = sessions_.find(**it)->second;
+    if (now - entry.used < services_.options.idle_timeout) break;
+    // One that is still busy is asked again when it has been unused for as long once more.
+    entry.used = now;
+    const auto place = it++;
+    by_use_.splice(by_use_.end(), by_use_, place);
+    tell(services_.worker(), entry.actor, Nap{});
+  }
+}
+
+void SessionDirectory::stop() {
+  for (auto& [id, entry] : sessions_) {
+    caf::anon_send_exit(entry.actor, caf::exit_reason::user_shutdown);
+  }
+  awake_in_node_.fetch_sub(sessions_.size(), std::memory_order_relaxed);
+  by_use_.clear();
+  sessions_.clear();
+  running_.clear();
+}
+
+}  // namespace parlance::actors
