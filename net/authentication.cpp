@@ -1,0 +1,96 @@
+#include "net/authentication.h"
+
+#include <algorithm>
+
+namespace parlance::net {
+namespace {
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](char a, char b) { return lower(a) == lower(b); });
+}
+
+/// "host" of "host:port" or "[v6]:port".
+std::string_view host_name(std::string_view authority) {
+  if (authority.starts_with('[')) {
+    const std::size_t close = authority.find(']');
+    return close == std::string_view::npos ? std::string_view() : authority.substr(0, close + 1);
+  }
+  return authority.substr(0, authority.find(':'));
+}
+
+/// The authority of "scheme://authority"; empty when it is anything else, such as "null".
+std::string_view origin_authority(std::string_view origin) {
+  const std::size_t mark = origin.find("://");
+  if (mark == std::string_view::npos) return {};
+  const std::string_view authority = origin.substr(mark + 3);
+  return authority.find_first_of("/?#@ ") == std::string_view::npos ? authority
+                                                                    : std::string_view();
+}
+
+std::string_view trim(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+}  // namespace
+
+Authentication::Authentication(const Options& options)
+    : keys_(options.api_keys), origins_(options.allowed_origins) {}
+
+bool Authentication::admits(std::string_view authorization, std::string_view protocols) const {
+  if (open()) return true;
+  constexpr std::string_view kScheme = "Bearer ";
+  if (authorization.size() > kScheme.size() &&
+      equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme) &&
+      known(trim(authorization.substr(kScheme.size())))) {
+    return true;
+  }
+  const std::string_view protocol = bearer_protocol(protocols);
+  return !protocol.empty() && known(protocol.substr(kBearerProtocol.size()));
+}
+
+bool Authentication::admits_origin(std::string_view origin, std::string_view host) const {
+  if (origin.empty()) return true;
+  const bool listed = std::any_of(origins_.begin(), origins_.end(), [&](const std::string& known) {
+    return equal_ignoring_case(known, origin);
+  });
+  if (listed) return true;
+  const std::string_view name = host_name(origin_authority(origin));
+  return !name.empty() && equal_ignoring_case(name, host_name(host));
+}
+
+bool Authentication::known(std::string_view key) const {
+  bool found = false;
+  for (const std::string& candidate : keys_) found |= equal_in_constant_time(candidate, key);
+  return found;
+}
+
+std::string_view bearer_protocol(std::string_view protocols) {
+  while (!protocols.empty()) {
+    const std::string_view one = protocols.substr(0, protocols.find(','));
+    protocols.remove_prefix(std::min(one.size() + 1, protocols.size()));
+    const std::string_view protocol = trim(one);
+    if (protocol.size() > kBearerProtocol.size() && protocol.starts_with(kBearerProtocol)) {
+      return protocol;
+    }
+  }
+  return {};
+}
+
+bool equal_in_constant_time(std::string_view left, std::string_view right) noexcept {
+  // Volatile, so that no compiler turns it into an early exit. The length is no secret.
+  if (left.size() != right.size()) return false;
+  volatile unsigned char difference = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    difference = static_cast<unsigned char>(difference | (left[i] ^ right[i]));
+  }
+  return difference == 0;
+}
+
+}  // namespace parlance::net

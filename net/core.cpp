@@ -1,0 +1,164 @@
+#include "net/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "base/metrics.h"
+#include "net/http_connection.h"
+#include "net/stream_socket.h"
+
+namespace parlance::net {
+
+namespace asio = boost::asio;
+
+Shared::Shared(Options given)
+    : options(std::move(given)),
+      authentication(options),
+      limits(options.connections_max, options.connections_per_address_max) {}
+
+Core::Core(asio::io_context& io, std::shared_ptr<Shared> shared, std::size_t index)
+    : io_(io), shared_(std::move(shared)), index_(index), fanout_(shared_->options) {}
+
+Core::~Core() {
+  for (Slot& slot : slots_) {
+    if (slot.socket) fanout_.detach(*slot.socket);
+  }
+}
+
+void Core::set_gateway(actors::SessionGateway* gateway) {
+  gateway_ = gateway;
+  fanout_.set_gateway(gateway);
+}
+
+void Core::start() {
+  buffer_ = std::make_unique<char[]>(kBufferBytes);
+  readiness_ = std::make_unique<ReadinessSet>(io_);
+  readiness_->start(shared_from_this());
+  timer_ = std::make_unique<Timer>(io_);
+  sweep();
+}
+
+Tick Core::ticks(std::chrono::milliseconds time) const noexcept {
+  const auto interval = options().sweep_interval;
+  return static_cast<Tick>(std::max<std::int64_t>(1, (time + interval).count() - 1) /
+                           interval.count());
+}
+
+// ---- Long-lived sockets ----
+
+bool Core::adopt(std::unique_ptr<StreamSocket> socket) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  StreamSocket& adopted = *socket;
+  adopted.slot_ = free_slots_.back();
+  free_slots_.pop_back();
+  slots_[adopted.slot_].socket = std::move(socket);
+  if (!stopped_ && readiness_->add(adopted.fd(), adopted)) return true;
+  retire(adopted);
+  return false;
+}
+
+void Core::retire(StreamSocket& socket) {
+  if (socket.retired_) return;
+  socket.retired_ = true;
+  fanout_.detach(socket);
+  if (readiness_) readiness_->remove(socket.fd(), socket);
+  socket.fd_.reset();
+  socket.permit_.release();
+  Slot& slot = slots_[socket.slot_];
+  ++slot.generation;
+  retired_.push_back(std::move(slot.socket));
+  free_slots_.push_back(socket.slot_);
+  flush_later(socket);
+}
+
+void Core::flush_later(StreamSocket& socket) {
+  if (socket.dirty_) return;
+  socket.dirty_ = true;
+  dirty_.push_back(&socket);
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  asio::post(io_, [self = shared_from_this()] { self->flush(); });
+}
+
+void Core::flush() {
+  flush_posted_ = false;
+  const std::vector<StreamSocket*> dirty = std::exchange(dirty_, {});
+  for (StreamSocket* socket : dirty) {
+    socket->dirty_ = false;
+    socket->flush();
+  }
+  // One that asked again is looked at in the next turn and dies then.
+  std::erase_if(retired_, [](const auto& socket) { return !socket->dirty_; });
+}
+
+void Core::schedule(StreamSocket& socket, Tick tick) {
+  if (socket.retired_ || (socket.due_ != 0 && socket.due_ <= tick)) return;
+  socket.due_ = wheel_.add(tick, {socket.slot_, slots_[socket.slot_].generation});
+}
+
+void Core::sweep() {
+  timer_->expires_after(options().sweep_interval);
+  timer_->async_wait([self = shared_from_this()](boost::system::error_code error) {
+    if (error || self->stopped_) return;
+    self->wheel_.advance([&](const Due& due) {
+      Slot& slot = self->slots_[due.slot];
+      if (slot.generation != due.generation || !slot.socket) return;
+      if (slot.socket->due_ != self->wheel_.now()) return;  // Asked for another time since.
+      slot.socket->due_ = 0;
+      slot.socket->on_due();
+    });
+    for (HttpConnection* connection : self->http_) connection->on_sweep();
+    self->publish_counts();
+    self->sweep();
+  });
+}
+
+void Core::publish_counts() {
+  metrics::Metrics& metrics = metrics::get();
+  const Counts published = std::exchange(counts, {});
+  if (published.frames_received > 0) {
+    metrics.frames_received.add(static_cast<double>(published.frames_received));
+  }
+  if (published.frames_sent > 0) {
+    metrics.frames_sent.add(static_cast<double>(published.frames_sent));
+  }
+  if (published.bytes_sent > 0) {
+    metrics.bytes_sent.add(static_cast<double>(published.bytes_sent));
+  }
+}
+
+// ---- The end ----
+
+void Core::drain(std::chrono::seconds retry_after) {
+  draining_ = true;
+  retry_after_ = retry_after;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].socket) slots_[i].socket->end(retry_after);
+  }
+  for (HttpConnection* connection : http_) connection->drain();
+}
+
+void Core::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].socket) retire(*slots_[i].socket);
+  }
+  for (HttpConnection* connection : http_) connection->abort();
+  publish_counts();
+  if (!readiness_) return;
+  readiness_->stop();
+  timer_->cancel();
+  // After the handlers that are queued already, which still look at them.
+  asio::post(io_, [self = shared_from_this()] {
+    self->readiness_.reset();
+    self->timer_.reset();
+  });
+}
+
+}  // namespace parlance::net

@@ -1,0 +1,480 @@
+#include "net/http_connection.h"
+
+#include <algorithm>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "net/deflate.h"
+#include "net/http_endpoints.h"
+#include "net/sse_response.h"
+#include "net/websocket_connection.h"
+#include "net/websocket_handshake.h"
+
+namespace parlance::net {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using dialects::Problem;
+
+/// Operations give their error as a value; nothing throws on the way.
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kReadAheadBytes = 4 << 10;
+constexpr std::size_t kLingerBytesMax = 4 << 20;
+
+std::string_view text(boost::beast::string_view view) {
+  return {view.data(), view.size()};
+}
+
+/// What a client may call its own request: 1 to 64 of what is safe in logs and headers.
+bool sane_request_id(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '~' || c == '-' || c == ':';
+  });
+}
+
+bool is_post(Endpoint endpoint) {
+  return endpoint == Endpoint::agent_run || endpoint == Endpoint::chat_messages ||
+         endpoint == Endpoint::chat_cancel;
+}
+
+bool is_open(Endpoint endpoint) {
+  return endpoint == Endpoint::health || endpoint == Endpoint::readiness;
+}
+
+bool names_chat(Endpoint endpoint) {
+  return endpoint == Endpoint::history || endpoint == Endpoint::chat_socket ||
+         endpoint == Endpoint::chat_events || endpoint == Endpoint::chat_messages ||
+         endpoint == Endpoint::chat_cancel;
+}
+
+/// True for application/json, with or without parameters.
+bool is_json(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return boost::beast::iequals({content_type.data(), content_type.size()}, "application/json");
+}
+
+Problem problem_with_reading(const error_code& error, const Options& options) {
+  if (error == http::error::header_limit) {
+    return {.status = 431,
+            .detail = fmt::format("the header is over {} bytes", options.header_bytes_max)};
+  }
+  if (error == http::error::body_limit) {
+    return {.status = 413,
+            .detail = fmt::format("the body is over {} bytes", options.body_bytes_max)};
+  }
+  if (error == http::error::bad_version) {
+    return {.status = 505, .detail = "HTTP/1.1 is spoken here"};
+  }
+  return {.status = 400, .detail = "the request is malformed: " + error.message()};
+}
+
+/// The options of the stream that `target` asks for.
+std::variant<AttachOptions, Problem> attach_options(const RequestTarget& target,
+                                                    std::string_view last_event_id) {
+  const auto is_on = [&](std::string_view name) {
+    const auto value = target.parameter(name);
+    return value && (*value == "1" || *value == "true");
+  };
+  AttachOptions options{.tokens = is_on("tokens"), .acks = is_on("acks")};
+  // A browser that reconnects sends the header; the URL still has the old cursor.
+  const std::string_view after =
+      last_event_id.empty() ? target.parameter("after").value_or("") : last_event_id;
+  if (after.empty()) return options;
+  options.after = parse_cursor(after);
+  if (options.after) return options;
+  return Problem{.status = 400, .detail = "the cursor is not one that this server gave"};
+}
+
+void log_end(std::exception_ptr thrown) {
+  if (!thrown) return;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    log::warn("connection failed reason={}", log::value(error.what()));
+  }
+}
+
+}  // namespace
+
+struct HttpConnection::Incoming {
+  explicit Incoming(const Options& options) {
+    parser.header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
+    parser.body_limit(options.body_bytes_max);
+  }
+  std::string_view header(http::field name) const { return text(parser.get()[name]); }
+
+  http::request_parser<http::string_body> parser;
+  HttpRequest request;
+  std::optional<HttpResponse> refusal;  ///< Why it could not be read, where that can be told.
+};
+
+void serve_http(Core& core, UniqueFd fd, ConnectionPermit permit) {
+  const auto connection =
+      std::make_shared<HttpConnection>(core, std::move(fd), std::move(permit));
+  asio::co_spawn(core.io(), connection->run(),
+                 [connection](std::exception_ptr thrown) { log_end(thrown); });
+}
+
+void refuse_http(Core& core, UniqueFd fd) {
+  const auto connection =
+      std::make_shared<HttpConnection>(core, std::move(fd), ConnectionPermit());
+  asio::co_spawn(core.io(), connection->run_refusal(),
+                 [connection](std::exception_ptr thrown) { log_end(thrown); });
+}
+
+HttpConnection::HttpConnection(Core& core, UniqueFd fd, ConnectionPermit permit)
+    : core_(core.shared_from_this()),
+      permit_(std::move(permit)),
+      socket_(core.io()),
+      buffer_(core.options().header_bytes_max + (64 << 10)) {
+  error_code ignored;
+  socket_.assign(asio::ip::tcp::v4(), fd.release(), ignored);
+  core_->enter(*this);
+}
+
+HttpConnection::~HttpConnection() {
+  core_->leave(*this);
+}
+
+void HttpConnection::on_sweep() {
+  if (deadline_ == 0 || core_->now() < deadline_) return;
+  timed_out_ = true;
+  deadline_ = 0;
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void HttpConnection::drain() {
+  error_code ignored;
+  if (idle_) socket_.cancel(ignored);
+}
+
+void HttpConnection::abort() {
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+asio::awaitable<void> HttpConnection::run() {
+  while (socket_.is_open()) {
+    if (!co_await serve_one()) break;
+  }
+  error_code ignored;
+  socket_.close(ignored);
+  permit_.release();
+}
+
+asio::awaitable<void> HttpConnection::run_refusal() {
+  idle_ = false;
+  request_id_ = random_hex(8);
+  Problem problem{.status = 503, .detail = "too many connections; try again later"};
+  problem.retry_after = std::chrono::seconds(5);
+  if (co_await write(to_wire(to_response(problem, request_id_), request_id_, false, false))) {
+    co_await linger();
+  }
+  error_code ignored;
+  socket_.close(ignored);
+  --core_->shared().refusals;
+}
+
+HttpResponse HttpConnection::refuse(int status, std::string detail) {
+  return to_response(Problem{.status = status, .detail = std::move(detail)}, request_id_);
+}
+
+// ---- Reading one request ----
+
+asio::awaitable<bool> HttpConnection::await_first_byte() {
+  if (core_->draining()) co_return false;
+  expire_in(core_->options().keep_alive_timeout);
+  const auto [error, got] =
+      co_await socket_.async_read_some(buffer_.prepare(kReadAheadBytes), kAwait);
+  deadline_ = 0;
+  if (error) co_return false;
+  buffer_.commit(got);
+  co_return true;
+}
+
+asio::awaitable<bool> HttpConnection::read_request(Incoming& incoming) {
+  timed_out_ = false;
+  expire_in(core_->options().header_timeout);
+  const auto [error, got] =
+      co_await http::async_read_header(socket_, buffer_, incoming.parser, kAwait);
+  deadline_ = 0;
+  if (!error) co_return true;
+  if (timed_out_) {
+    incoming.refusal = refuse(408, "the header took too long to arrive");
+  } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+             error != http::error::end_of_stream && error != http::error::partial_message) {
+    incoming.refusal = to_response(problem_with_reading(error, core_->options()), request_id_);
+  }
+  co_return false;
+}
+
+asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
+  timed_out_ = false;
+  expire_in(core_->options().body_timeout);
+  if (!incoming.parser.is_done() && has_token(incoming.header(http::field::expect), "100-continue") &&
+      buffer_.size() == 0) {
+    if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+    expire_in(core_->options().body_timeout);
+  }
+  const auto [error, got] = co_await http::async_read(socket_, buffer_, incoming.parser, kAwait);
+  deadline_ = 0;
+  if (!error) {
+    incoming.request.body = std::move(incoming.parser.get().body());
+    co_return true;
+  }
+  if (timed_out_) {
+    incoming.refusal = refuse(408, "the body took too long to arrive");
+  } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+             error != http::error::partial_message) {
+    incoming.refusal = to_response(problem_with_reading(error, core_->options()), request_id_);
+  }
+  co_return false;
+}
+
+/// What can be refused by the header alone.
+std::optional<HttpResponse> HttpConnection::check(Incoming& incoming) {
+  const auto& header = incoming.parser.get();
+  if (const std::string_view id = text(header["X-Request-Id"]); sane_request_id(id)) {
+    request_id_ = id;
+  }
+  incoming.request.id = request_id_;
+  incoming.request.method = text(header.method_string());
+  const std::size_t hosts = header.count(http::field::host);
+  if (hosts > 1 || (hosts == 0 && header.version() >= 11)) {
+    return refuse(400, "exactly one Host header is needed");
+  }
+  if (header.count(http::field::transfer_encoding) > 0 &&
+      (!incoming.parser.chunked() || header.version() < 11 ||
+       !boost::beast::iequals(header[http::field::transfer_encoding], "chunked"))) {
+    return refuse(400, "the only transfer coding understood is chunked");
+  }
+  const std::string_view expect = incoming.header(http::field::expect);
+  if (!expect.empty() && !has_token(expect, "100-continue")) {
+    return refuse(417, "the only expectation understood is 100-continue");
+  }
+  Result<RequestTarget> target = parse_target(text(header.target()));
+  if (!target) return to_response(dialects::to_problem(target.error()), request_id_);
+  incoming.request.target = std::move(*target);
+  return check_route(incoming);
+}
+
+std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
+  HttpRequest& request = incoming.request;
+  auto found = find_route(request.method, request.target);
+  if (std::get_if<PathUnknown>(&found) != nullptr) return refuse(404, "there is nothing here");
+  if (const auto* refused = std::get_if<MethodNotAllowed>(&found)) {
+    HttpResponse response = refuse(405, fmt::format("allowed here: {}", refused->allow));
+    response.headers.emplace_back("Allow", refused->allow);
+    return response;
+  }
+  request.route = std::get<Route>(std::move(found));
+  const Endpoint endpoint = request.route.endpoint;
+
+  const Authentication& authentication = core_->shared().authentication;
+  const bool is_socket = endpoint == Endpoint::chat_socket;
+  const std::string_view protocols =
+      is_socket ? incoming.header(http::field::sec_websocket_protocol) : std::string_view();
+  if (!is_open(endpoint) &&
+      !authentication.admits(incoming.header(http::field::authorization), protocols)) {
+    HttpResponse response = refuse(401, "an API key is needed: Authorization: Bearer <key>");
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return response;
+  }
+  if ((is_socket || is_post(endpoint)) &&
+      !authentication.admits_origin(incoming.header(http::field::origin),
+                                    incoming.header(http::field::host))) {
+    return refuse(403, "pages of this origin may not do this; see allowed_origins");
+  }
+  if (names_chat(endpoint) && !valid_session_id(request.route.chat_id)) {
+    return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ -");
+  }
+  if (is_post(endpoint) && !incoming.header(http::field::content_type).empty() &&
+      !is_json(incoming.header(http::field::content_type))) {
+    return refuse(415, "the body must be application/json");
+  }
+  request.idempotency_key = text(incoming.parser.get()["Idempotency-Key"]);
+  return std::nullopt;
+}
+
+// ---- Sockets of a chat ----
+
+/// Hands the socket to the session's home core; or says why not.
+std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
+  const HttpRequest& request = incoming.request;
+  const bool is_socket = request.route.endpoint == Endpoint::chat_socket;
+  if (is_socket) {
+    const auto problem =
+        problem_with_handshake({.upgrade = incoming.header(http::field::upgrade),
+                                .connection = incoming.header(http::field::connection),
+                                .key = incoming.header(http::field::sec_websocket_key),
+                                .version = incoming.header(http::field::sec_websocket_version)});
+    if (problem) {
+      HttpResponse response = to_response(*problem, request_id_);
+      if (problem->status == 426) {
+        response.headers.emplace_back("Upgrade", "websocket");
+        response.headers.emplace_back("Sec-WebSocket-Version", "13");
+      }
+      return response;
+    }
+  }
+  if (!incoming.parser.is_done()) return refuse(400, "this request has no body");
+  if (core_->draining()) {
+    return to_response(why_not_ready(*core_).value(), request_id_);
+  }
+  auto options = attach_options(request.target, text(incoming.parser.get()["Last-Event-ID"]));
+  if (const auto* problem = std::get_if<Problem>(&options)) {
+    return to_response(*problem, request_id_);
+  }
+  const AttachOptions attach = std::get<AttachOptions>(options);
+  SessionId session{request.route.chat_id};
+  Core& home = *core_->shared().cores[core_->gateway().home_of(session)];
+
+  if (!is_socket) {
+    std::string head = wire_head(200, request_id_);
+    head +=
+        "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
+        "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
+    error_code error;
+    SseOpening opening{.fd = UniqueFd(socket_.release(error)),
+                       .permit = std::move(permit_),
+                       .session = std::move(session),
+                       .attach = attach,
+                       .head = std::move(head)};
+    if (&home == core_.get()) {
+      open_events(home, std::move(opening));
+    } else {
+      asio::post(home.io(), [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
+        open_events(*core, std::move(opening));
+      });
+    }
+    return std::nullopt;
+  }
+
+  std::string answer = wire_head(101, request_id_);
+  fmt::format_to(std::back_inserter(answer),
+                 "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
+                 accept_value(incoming.header(http::field::sec_websocket_key)));
+  const std::string_view protocol =
+      bearer_protocol(incoming.header(http::field::sec_websocket_protocol));
+  if (!protocol.empty()) {
+    fmt::format_to(std::back_inserter(answer), "Sec-WebSocket-Protocol: {}\r\n", protocol);
+  }
+  std::string extension;
+  if (core_->options().permessage_deflate) {
+    extension = agree_to_deflate(incoming.header(http::field::sec_websocket_extensions));
+  }
+  if (!extension.empty()) {
+    fmt::format_to(std::back_inserter(answer), "Sec-WebSocket-Extensions: {}\r\n", extension);
+  }
+  answer += "\r\n";
+  error_code error;
+  const auto read_ahead = buffer_.data();
+  WebSocketOpening opening{
+      .fd = UniqueFd(socket_.release(error)),
+      .permit = std::move(permit_),
+      .session = std::move(session),
+      .attach = attach,
+      .deflate = !extension.empty(),
+      .answer = std::move(answer),
+      .read_ahead = {static_cast<const char*>(read_ahead.data()), read_ahead.size()}};
+  if (&home == core_.get()) {
+    open_websocket(home, std::move(opening));
+  } else {
+    asio::post(home.io(), [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
+      open_websocket(*core, std::move(opening));
+    });
+  }
+  return std::nullopt;
+}
+
+// ---- Serving ----
+
+asio::awaitable<bool> HttpConnection::serve_one() {
+  idle_ = true;
+  if (buffer_.size() == 0 && !co_await await_first_byte()) co_return false;
+  idle_ = false;
+  request_id_ = random_hex(8);
+  Incoming incoming(core_->options());
+
+  std::optional<HttpResponse> response;
+  bool readable = co_await read_request(incoming);
+  if (readable) {
+    metrics::get().http_requests.add();
+    response = check(incoming);
+    const Endpoint endpoint = incoming.request.route.endpoint;
+    const bool head = incoming.request.method == "HEAD";
+    if (!response && (endpoint == Endpoint::chat_socket || endpoint == Endpoint::chat_events)) {
+      if (head) {
+        response = HttpResponse{.content_type = "text/event-stream; charset=utf-8"};
+      } else {
+        response = open_stream(incoming);
+        if (!response) co_return false;
+      }
+    }
+    if (!response) {
+      readable = co_await read_body(incoming);
+      if (readable) response = co_await answer(*core_, incoming.request);
+    }
+  }
+  if (!readable) {
+    if (!incoming.refusal) co_return false;
+    response = std::move(incoming.refusal);
+  }
+
+  if (response->status >= 400 && response->status < 500) metrics::get().input_refused.add();
+  const bool keep_alive = readable && incoming.parser.is_done() &&
+                          incoming.parser.get().keep_alive() && !core_->draining();
+  log::debug("request id={} method={} path={} status={}", request_id_,
+             log::value(incoming.request.method),
+             readable ? static_cast<int>(incoming.request.route.endpoint) : -1, response->status);
+  const bool head_only = incoming.request.method == "HEAD";
+  if (!co_await write(to_wire(*response, request_id_, keep_alive, head_only))) co_return false;
+  if (!keep_alive) co_await linger();
+  co_return keep_alive;
+}
+
+asio::awaitable<bool> HttpConnection::write(std::string bytes) {
+  expire_in(core_->options().write_timeout);
+  const auto [error, written] =
+      co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
+  deadline_ = 0;
+  core_->counts.bytes_sent += written;
+  co_return !error;
+}
+
+/// Closes our direction and reads on for a moment: closing at once, with unread bytes, would reset
+/// the connection and could take the answer from the client.
+asio::awaitable<void> HttpConnection::linger() {
+  error_code error;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  if (error) co_return;
+  expire_in(core_->options().linger_timeout);
+  std::size_t total = 0;
+  buffer_.consume(buffer_.size());
+  while (total < kLingerBytesMax && deadline_ != 0) {
+    const auto [failed, got] =
+        co_await socket_.async_read_some(buffer_.prepare(kReadAheadBytes), kAwait);
+    if (failed) break;
+    total += got;
+  }
+  deadline_ = 0;
+}
+
+}  // namespace parlance::net

@@ -1,0 +1,75 @@
+// One accepted connection that speaks HTTP/1.1, until it ends or becomes a WebSocket or an event
+// stream. A coroutine: one request after the other, so pipelining is safe; everything about the
+// wire is limited in size and time. Stays on the core that accepted it; sockets of a chat move on to
+// their session's core.
+// Kept alive by its coroutine. Its core knows it, to end it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+#include "net/connection_limits.h"
+#include "net/core.h"
+#include "net/http_message.h"
+#include "net/unique_fd.h"
+
+namespace parlance::net {
+
+/// Serves the accepted socket `fd` on `core`. Thread: that core.
+void serve_http(Core& core, UniqueFd fd, ConnectionPermit permit);
+
+/// Tells the client behind `fd` that there are too many connections, and closes. Thread: that core.
+void refuse_http(Core& core, UniqueFd fd);
+
+class HttpConnection final : public std::enable_shared_from_this<HttpConnection> {
+ public:
+  HttpConnection(Core& core, UniqueFd fd, ConnectionPermit permit);
+  ~HttpConnection();
+
+  boost::asio::awaitable<void> run();
+  boost::asio::awaitable<void> run_refusal();
+
+  // ---- Called by the core ----
+
+  /// Ends an operation whose time is over.
+  void on_sweep();
+  /// Ends now when it waits for a request, else after its answer.
+  void drain();
+  void abort();
+
+ private:
+  struct Incoming;  // A request being read; in the .cpp, with Beast.
+
+  /// One request; false when the connection is over.
+  boost::asio::awaitable<bool> serve_one();
+  /// False when nothing came in time.
+  boost::asio::awaitable<bool> await_first_byte();
+  /// Nothing to answer here: the reading failed or was refused with `refusal_`.
+  boost::asio::awaitable<bool> read_request(Incoming& incoming);
+  boost::asio::awaitable<bool> read_body(Incoming& incoming);
+  std::optional<HttpResponse> check(Incoming& incoming);
+  std::optional<HttpResponse> check_route(Incoming& incoming);
+  std::optional<HttpResponse> open_stream(Incoming& incoming);
+  boost::asio::awaitable<bool> write(std::string bytes);
+  boost::asio::awaitable<void> linger();
+
+  void expire_in(std::chrono::milliseconds time) { deadline_ = core_->now() + core_->ticks(time); }
+  HttpResponse refuse(int status, std::string detail);
+
+  const std::shared_ptr<Core> core_;
+  ConnectionPermit permit_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::beast::flat_buffer buffer_;
+  std::string request_id_;
+  Tick deadline_ = 0;  ///< 0 for none.
+  bool idle_ = true;   ///< Waits for a request.
+  bool timed_out_ = false;
+  bool moved_ = false;  ///< The socket belongs to a stream now.
+};
+
+}  // namespace parlance::net

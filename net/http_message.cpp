@@ -1,0 +1,68 @@
+#include "net/http_message.h"
+
+#include <ctime>
+
+#include <fmt/format.h>
+
+namespace parlance::net {
+namespace {
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 202:
+      return "Accepted";
+    default:
+      return dialects::title_of(status);
+  }
+}
+
+/// The value of the Date header, such as "Sun, 06 Nov 1994 08:49:37 GMT".
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[parts.tm_wday],
+                     parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour,
+                     parts.tm_min, parts.tm_sec);
+}
+
+}  // namespace
+
+HttpResponse to_response(const dialects::Problem& problem, std::string_view request_id) {
+  HttpResponse response{.status = problem.status,
+                        .content_type = dialects::kProblemType,
+                        .body = dialects::to_json(problem, request_id)};
+  if (problem.retry_after.count() > 0) {
+    response.headers.emplace_back("Retry-After", std::to_string(problem.retry_after.count()));
+  }
+  return response;
+}
+
+std::string wire_head(int status, std::string_view request_id) {
+  return fmt::format("HTTP/1.1 {} {}\r\nServer: parlance\r\nDate: {}\r\nX-Request-Id: {}\r\n",
+                     status, reason_of(status), http_date(), request_id);
+}
+
+std::string to_wire(const HttpResponse& response, std::string_view request_id, bool keep_alive,
+                    bool head_only) {
+  std::string out = wire_head(response.status, request_id);
+  fmt::format_to(std::back_inserter(out),
+                 "Content-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
+                 "X-Content-Type-Options: nosniff\r\nConnection: {}\r\n",
+                 response.content_type, response.body.size(), keep_alive ? "keep-alive" : "close");
+  for (const auto& [name, value] : response.headers) {
+    fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
+  }
+  out += "\r\n";
+  if (!head_only) out += response.body;
+  return out;
+}
+
+}  // namespace parlance::net

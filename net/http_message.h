@@ -1,0 +1,41 @@
+// One request and its answer as the endpoints see them, free of Beast.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dialects/problem.h"
+#include "net/request_target.h"
+#include "net/route_table.h"
+
+namespace parlance::net {
+
+struct HttpRequest {
+  std::string method;
+  Route route;
+  RequestTarget target;
+  std::string idempotency_key;  ///< Empty when the client gave none.
+  std::string body;
+  std::string id;  ///< X-Request-Id, of the client or of ours.
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string_view content_type = "application/json";
+  std::string body = {};
+  std::vector<std::pair<std::string_view, std::string>> headers = {};
+};
+
+/// `problem` as an answer to the request with `request_id`.
+HttpResponse to_response(const dialects::Problem& problem, std::string_view request_id);
+
+/// Status line, headers and, unless `head_only`, the body of `response`.
+std::string to_wire(const HttpResponse& response, std::string_view request_id, bool keep_alive,
+                    bool head_only);
+
+/// The status line and the headers that every answer has.
+std::string wire_head(int status, std::string_view request_id);
+
+}  // namespace parlance::net

@@ -1,0 +1,78 @@
+#include "net/route_table.h"
+
+#include <catch2/catch.hpp>
+
+using namespace parlance::net;
+
+namespace {
+
+std::variant<Route, PathUnknown, MethodNotAllowed> route(std::string_view method,
+                                                         std::string_view target) {
+  return find_route(method, *parse_target(target));
+}
+
+Route found(std::string_view method, std::string_view target) {
+  const auto result = route(method, target);
+  INFO(method << ' ' << target);
+  REQUIRE(std::holds_alternative<Route>(result));
+  return std::get<Route>(result);
+}
+
+}  // namespace
+
+TEST_CASE("every route is found") {
+  CHECK(found("GET", "/").endpoint == Endpoint::about);
+  CHECK(found("GET", "/healthz").endpoint == Endpoint::health);
+  CHECK(found("HEAD", "/readyz").endpoint == Endpoint::readiness);
+  CHECK(found("GET", "/metrics?x=1").endpoint == Endpoint::metrics);
+  CHECK(found("GET", "/history/a").endpoint == Endpoint::history);
+  CHECK(found("POST", "/agent/run").endpoint == Endpoint::agent_run);
+  CHECK(found("GET", "/chat/a?tokens=1").endpoint == Endpoint::chat_socket);
+  CHECK(found("GET", "/chat/a/events").endpoint == Endpoint::chat_events);
+  CHECK(found("POST", "/chat/a/messages").endpoint == Endpoint::chat_messages);
+  CHECK(found("POST", "/chat/a/cancel").endpoint == Endpoint::chat_cancel);
+}
+
+TEST_CASE("the chat id is decoded") {
+  CHECK(found("GET", "/chat/a%2Db~%41").chat_id == "a-b~A");
+  CHECK(found("GET", "/chat/a%2Fb").chat_id == "a/b");
+  CHECK(found("GET", "/chat/").chat_id.empty());
+}
+
+TEST_CASE("an unknown path is told from a wrong method") {
+  for (const auto* path : {"/nope", "/chat", "/chat/a/b", "/chat/a/events/", "//", "/healthz/",
+                           "/history", "/agent", "/agent/run/x"}) {
+    INFO(path);
+    CHECK(std::holds_alternative<PathUnknown>(route("GET", path)));
+  }
+  const auto refused = route("DELETE", "/chat/a/messages");
+  REQUIRE(std::holds_alternative<MethodNotAllowed>(refused));
+  CHECK(std::get<MethodNotAllowed>(refused).allow == "POST");
+  CHECK(std::get<MethodNotAllowed>(route("POST", "/healthz")).allow == "GET, HEAD");
+  CHECK(std::get<MethodNotAllowed>(route("HEAD", "/chat/a")).allow == "GET");
+  CHECK(std::holds_alternative<MethodNotAllowed>(route("get", "/healthz")));
+}
+
+TEST_CASE("a target is split and percent-decoded") {
+  const auto target = *parse_target("/a%20b/%d8%b9?x=1+2&y=%26&x=3&flag&=v");
+  CHECK(target.segments == std::vector<std::string>{"a b", "\xd8\xb9"});
+  CHECK(target.parameter("x") == "1 2");
+  CHECK(target.parameter("y") == "&");
+  CHECK(target.parameter("flag") == "");
+  CHECK(!target.parameter("z"));
+}
+
+TEST_CASE("an absolute target names the same path") {
+  CHECK(parse_target("http://host:1/chat/a?b=c")->segments ==
+        std::vector<std::string>{"chat", "a"});
+  CHECK(parse_target("http://host")->segments.empty());
+  CHECK(parse_target("ws://host?x=1")->segments.empty());
+}
+
+TEST_CASE("a broken target is refused") {
+  for (const auto* target : {"", "*", "chat", "/%", "/%4", "/%zz", "/%00", "/%0a", "/%ff", "/?a=%",
+                             "/?%c3=1", "ftp://x/y", "host:443"}) {
+    INFO(target);
+    CHECK(!parse_target(target));
+  }
+}
