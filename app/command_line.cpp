@@ -1,0 +1,34 @@
+#include "app/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+namespace parlance::app {
+
+CommandLine read_command_line(int argc, char** argv) {
+  CommandLine out;
+  CLI::App app{"Parlance: a durable, resumable chat backend. One binary, one log per chat."};
+  app.set_version_flag("--version", "parlance " PARLANCE_VERSION);
+  app.require_subcommand(1);
+
+  auto* serve = app.add_subcommand("serve", "Run the server until SIGTERM or SIGINT.");
+  serve->add_option("--config", out.config_file, "Configuration file (YAML).");
+  serve->add_option("--listen", out.listen,
+                    "ADDRESS:PORT to listen on, instead of the configured ones; repeatable. "
+                    "Port 0 takes a free one.");
+  serve->add_option("--data", out.data, "Directory of the store, instead of the configured one.");
+
+  auto* check = app.add_subcommand("check-config", "Tell all problems of a configuration file.");
+  check->add_option("--config", out.config_file, "Configuration file (YAML).");
+  check->add_option("file", out.config_file, "The same, without the flag.");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    out.exit_code = app.exit(e);
+    return out;
+  }
+  out.action = serve->parsed() ? CommandLine::Action::serve : CommandLine::Action::check_config;
+  return out;
+}
+
+}  // namespace parlance::app

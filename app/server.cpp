@@ -1,0 +1,94 @@
+#include "app/server.h"
+
+#include <utility>
+
+#include "actors/actor_tree.h"
+#include "base/log.h"
+#include "net/front_end.h"
+#include "storage/store.h"
+
+namespace parlance::app {
+
+class Server::Impl {
+ public:
+  explicit Impl(const config::Settings& settings) : settings_(settings) {}
+  ~Impl() { stop(); }
+
+  Status start();
+  void stop();
+
+  std::vector<std::string> addresses_;
+
+ private:
+  const config::Settings settings_;
+  // Destroyed in reverse: the front end's sockets before the tree's loops, the store last.
+  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<actors::ActorTree> tree_;
+  std::unique_ptr<net::FrontEnd> front_end_;
+  bool running_ = false;
+};
+
+Status Server::Impl::start() {
+  auto store = storage::Store::open(settings_.storage);
+  if (!store) return store.error();
+  store_ = std::move(*store);
+  tree_ = std::make_unique<actors::ActorTree>(
+      actors::TreeOptions{settings_.sessions, settings_.agent, settings_.models}, *store_);
+
+  std::vector<net::CoreBinding> bindings;
+  for (std::size_t core = 0; core < tree_->cores(); ++core) {
+    bindings.push_back({&tree_->io(core), nullptr});
+  }
+  front_end_ = std::make_unique<net::FrontEnd>(settings_.net, std::move(bindings));
+  std::vector<actors::EventSink*> sinks;
+  for (std::size_t core = 0; core < tree_->cores(); ++core) {
+    sinks.push_back(&front_end_->sink(core));
+  }
+  tree_->start(sinks);
+  running_ = true;
+  for (std::size_t core = 0; core < tree_->cores(); ++core) {
+    front_end_->set_gateway(core, tree_->gateway(core));
+  }
+  auto addresses = front_end_->start();
+  if (!addresses) return addresses.error();
+  addresses_ = std::move(*addresses);
+
+  const auto recovered = tree_->recover();
+  if (!recovered) return recovered.error();
+  log::info("started cores={} data={} unfinished_sessions={}", tree_->cores(),
+            log::value(settings_.storage.directory), *recovered);
+  return {};
+}
+
+void Server::Impl::stop() {
+  if (!std::exchange(running_, false)) return;
+  front_end_->stop_accepting();
+  tree_->begin_stop();
+  if (!tree_->wait_for_runs(settings_.drain_timeout)) {
+    log::warn("runs are still in progress; they go on at the next start");
+  }
+  constexpr std::chrono::seconds kCloseMax{5};
+  const auto retry_after = std::chrono::ceil<std::chrono::seconds>(settings_.retry_after);
+  const std::size_t left = front_end_->close_all(retry_after, kCloseMax);
+  if (left > 0) log::warn("connections were cut connections={}", left);
+  tree_->stop();
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::start(const config::Settings& settings) {
+  auto impl = std::make_unique<Impl>(settings);
+  if (auto started = impl->start(); !started) return started.error();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+const std::vector<std::string>& Server::addresses() const {
+  return impl_->addresses_;
+}
+
+void Server::stop() {
+  impl_->stop();
+}
+
+}  // namespace parlance::app

@@ -1,0 +1,290 @@
+#include "config/settings.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "config/yaml_reader.h"
+
+namespace parlance::config {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kKiB = 1 << 10;
+constexpr std::size_t kMiB = 1 << 20;
+constexpr std::size_t kGiB = 1 << 30;
+
+std::string trimmed(std::string text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
+  while (!text.empty() && is_space(text.back())) text.pop_back();
+  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_space));
+  return text;
+}
+
+/// A secret given as "${NAME}" (from the environment) or as `<key>_file` (a path). A secret written
+/// out in the file is taken too, for a file that is itself a secret.
+std::string read_secret(Section& section, const char* key, const std::string& file_key,
+                        const Environment& environment) {
+  std::string value;
+  std::string path;
+  section.read(key, value);
+  section.read(file_key.c_str(), path);
+  if (!path.empty()) {
+    if (!value.empty()) section.problem(key, fmt::format("and {} are both given", file_key));
+    auto text = read_file(path);
+    if (!text) {
+      section.problem(file_key.c_str(), text.error().detail);
+      return {};
+    }
+    return trimmed(std::move(*text));
+  }
+  if (value.size() > 3 && value.starts_with("${") && value.ends_with("}")) {
+    const std::string name = value.substr(2, value.size() - 3);
+    value = environment(name.c_str());
+    if (value.empty()) section.problem(key, fmt::format("names {}, which is not set", name));
+  }
+  return value;
+}
+
+void read_listeners(Section& root, net::Options& net) {
+  root.read("listen", net.listen);
+  if (net.listen.empty())
+    root.problem("listen", "needs at least one address such as 127.0.0.1:8080");
+}
+
+void read_auth(Section& root, net::Options& net, const Environment& environment) {
+  std::string auth;
+  root.read("auth", auth);
+  if (auth == "none") {
+    net.auth_none = true;
+  } else if (!auth.empty()) {
+    root.problem("auth", "can only be \"none\"; to ask for keys, list api_keys");
+  }
+  std::vector<std::string> keys;
+  root.read("api_keys", keys);
+  for (std::string& key : keys) {
+    if (key.size() > 3 && key.starts_with("${") && key.ends_with("}")) {
+      const std::string name = key.substr(2, key.size() - 3);
+      key = environment(name.c_str());
+      if (key.empty()) root.problem("api_keys", fmt::format("names {}, which is not set", name));
+    }
+    if (!key.empty()) net.api_keys.push_back(std::move(key));
+  }
+  std::string path;
+  root.read("api_keys_file", path);
+  if (!path.empty()) {
+    const auto text = read_file(path);
+    if (!text) {
+      root.problem("api_keys_file", text.error().detail);
+    } else {
+      std::istringstream lines(*text);
+      for (std::string line; std::getline(lines, line);) {
+        line = trimmed(std::move(line));
+        if (!line.empty() && line.front() != '#') net.api_keys.push_back(std::move(line));
+      }
+    }
+  }
+  root.read("allowed_origins", net.allowed_origins);
+}
+
+void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
+  limits.read("connections_max", net.connections_max, 1, 1'000'000);
+  limits.read("connections_per_address_max", net.connections_per_address_max, 0, 1'000'000);
+  limits.read_bytes("header_bytes_max", net.header_bytes_max, kKiB, kMiB);
+  limits.read_bytes("body_bytes_max", net.body_bytes_max, kKiB, kGiB);
+  limits.read_bytes("frame_bytes_max", net.frame_bytes_max, kKiB, kGiB);
+  limits.read_bytes("message_bytes_max", net.message_bytes_max, 1, kGiB);
+  limits.read_bytes("write_queue_bytes_max", net.write_queue_bytes_max, 4 * kKiB, kGiB);
+  limits.read_bytes("partial_bytes_max", net.partial_bytes_max, kKiB, 16 * kGiB);
+  limits.read("history_events_max", net.history_events_max, 1, 1'000'000);
+  limits.read("header_timeout", net.header_timeout, 10ms, 1h);
+  limits.read("body_timeout", net.body_timeout, 10ms, 1h);
+  limits.read("write_timeout", net.write_timeout, 10ms, 1h);
+  limits.read("keep_alive_timeout", net.keep_alive_timeout, 10ms, 24h);
+  limits.read("read_timeout", net.read_timeout, 10ms, 1h);
+  limits.read("ping_interval", net.ping_interval, 100ms, 24h);
+  limits.read("sessions_awake_max", sessions.sessions_awake_max, 1, 100'000'000);
+  limits.read("queue_max", sessions.queue_max, 0, 10'000);
+  limits.read("idle_timeout", sessions.idle_timeout, 10ms, 24h);
+  limits.finish();
+}
+
+void read_agent(Section section, agent::Options& agent) {
+  section.read("instructions", agent.instructions);
+  section.read("tools", agent.tools);
+  section.read("steps_max", agent.steps_max, 1, 1'000);
+  section.read("tokens_max", agent.tokens_max, 1, 1'000'000'000);
+  section.read("answer_tokens_max", agent.answer_tokens_max, 0, 1'000'000'000);
+  section.read("restarts_max", agent.restarts_max, 0, 100);
+  section.read("run_timeout", agent.run_timeout, 10ms, 24h);
+  section.read("tool_timeout", agent.tool_timeout, 10ms, 24h);
+  section.read_bytes("tool_output_bytes_max", agent.tool_output_bytes_max, 256, 64 * kMiB);
+  section.read_bytes("history_bytes_max", agent.history_bytes_max, 0, 64 * kMiB);
+  section.finish();
+}
+
+void check_base_url(Section& section, const char* key, const std::string& url) {
+  if (!url.starts_with("http://") && !url.starts_with("https://")) {
+    section.problem(key, "must begin with http:// or https://");
+  }
+}
+
+llm::ProviderOptions read_provider(Section& section, const Environment& environment) {
+  llm::ProviderOptions out;
+  out.kind = llm::ProviderOptions::Kind::openai;
+  std::string kind = "openai";
+  section.read("kind", kind);
+  if (kind == "offline") {
+    out.kind = llm::ProviderOptions::Kind::offline;
+  } else if (kind != "openai") {
+    section.problem("kind", "must be openai or offline");
+  }
+  out.name = kind;
+  section.read("name", out.name);
+  section.read("base_url", out.base_url);
+  check_base_url(section, "base_url", out.base_url);
+  out.api_key = read_secret(section, "api_key", "api_key_file", environment);
+  section.read("model", out.model);
+  section.read("connect_timeout", out.connect_timeout, 10ms, 10min);
+  section.read("first_token_timeout", out.first_token_timeout, 10ms, 1h);
+  section.read("stream_idle_timeout", out.idle_timeout, 10ms, 1h);
+  section.read("call_timeout", out.call_timeout, 10ms, 24h);
+  section.read_bytes("answer_bytes_max", out.answer_bytes_max, kKiB, kGiB);
+  section.read_bytes("line_bytes_max", out.line_bytes_max, kKiB, kGiB);
+  section.read("tries_max", out.tries_max, 1, 100);
+  section.read("backoff_first", out.backoff_first, 1ms, 10min);
+  section.read("backoff_max", out.backoff_max, 1ms, 1h);
+  section.read("in_flight_max", out.in_flight_max, 1, 1'000'000);
+  section.read("queue_max", out.queue_max, 0, 10'000'000);
+  section.read("queue_timeout", out.queue_timeout, 10ms, 1h);
+  section.read("breaker_failures", out.breaker_failures, 1, 1'000'000);
+  section.read("breaker_open", out.breaker_open, 10ms, 1h);
+  section.read("offline_token_delay", out.offline_token_delay, 0ms, 1min);
+  section.finish();
+  return out;
+}
+
+void read_providers(Section& root, llm::Options& models, const Environment& environment) {
+  for (Section& section : root.sections("providers")) {
+    models.providers.push_back(read_provider(section, environment));
+  }
+  const std::string key = environment("OPENAI_API_KEY");
+  const std::string base_url = environment("OPENAI_BASE_URL");
+  const std::string model = environment("OPENAI_MODEL");
+  if (key.empty() && base_url.empty()) return;
+  llm::ProviderOptions provider;
+  provider.name = "openai";
+  provider.kind = llm::ProviderOptions::Kind::openai;
+  provider.api_key = key;
+  if (!base_url.empty()) provider.base_url = base_url;
+  if (!model.empty()) provider.model = model;
+  check_base_url(root, "OPENAI_BASE_URL", provider.base_url);
+  models.providers.insert(models.providers.begin(), std::move(provider));
+}
+
+void read_storage(Section section, storage::Options& storage, actors::Options& sessions) {
+  section.read_bytes("write_buffer_bytes", storage.write_buffer_bytes, kMiB, 4 * kGiB);
+  section.read_bytes("block_cache_bytes", storage.block_cache_bytes, kMiB, 64 * kGiB);
+  section.read("open_files_max", storage.open_files_max, 16, 1'000'000);
+  section.read_bytes("group_bytes_max", sessions.group_bytes_max, kKiB, kGiB);
+  section.read("group_requests_max", sessions.group_requests_max, 1, 1'000'000);
+  section.read("readers", sessions.readers, 1, 64);
+  section.read("partial_interval", sessions.partial_interval, 10ms, 1min);
+  section.read_bytes("partial_bytes", sessions.partial_bytes, 1, kMiB);
+  section.finish();
+}
+
+void read_root(Section& root, Settings& out, const Environment& environment) {
+  std::string level;
+  root.read("log_level", level);
+  if (!level.empty()) {
+    const auto parsed = log::parse_level(level);
+    if (parsed) {
+      out.log_level = *parsed;
+    } else {
+      root.problem("log_level", ": " + parsed.error().detail);
+    }
+  }
+  read_listeners(root, out.net);
+  root.read("data", out.storage.directory);
+  root.read("cores", out.sessions.cores, 0, 256);
+  root.read("drain_timeout", out.drain_timeout, 0ms, 1h);
+  root.read("retry_after", out.retry_after, 0ms, 1h);
+  root.read("permessage_deflate", out.net.permessage_deflate);
+  read_auth(root, out.net, environment);
+  read_limits(root.section("limits"), out.net, out.sessions);
+  read_agent(root.section("agent"), out.agent);
+  read_providers(root, out.models, environment);
+  read_storage(root.section("storage"), out.storage, out.sessions);
+  root.finish();
+}
+
+void read_environment(Settings& out, const Environment& environment,
+                      std::vector<Problem>& problems) {
+  if (const std::string level = environment("LOG_LEVEL"); !level.empty()) {
+    const auto parsed = log::parse_level(level);
+    if (parsed) {
+      out.log_level = *parsed;
+    } else {
+      problems.push_back({0, "LOG_LEVEL: " + parsed.error().detail});
+    }
+  }
+  if (const std::string url = environment("DATABASE_URL"); !url.empty()) {
+    constexpr std::string_view kScheme = "rocksdb://";
+    if (url.starts_with(kScheme) && url.size() > kScheme.size()) {
+      out.storage.directory = url.substr(kScheme.size());
+    } else {
+      problems.push_back({0, "DATABASE_URL must be rocksdb:///path/of/a/directory"});
+    }
+  }
+  std::istringstream keys(environment("PARLANCE_API_KEYS"));
+  for (std::string key; std::getline(keys, key, ',');) {
+    key = trimmed(std::move(key));
+    if (!key.empty()) out.net.api_keys.push_back(std::move(key));
+  }
+}
+
+}  // namespace
+
+std::string process_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+Settings read_settings(std::string_view yaml, const Environment& environment,
+                       std::vector<Problem>& problems) {
+  Settings out;
+  YAML::Node document;
+  try {
+    document = YAML::Load(std::string(yaml));
+  } catch (const YAML::Exception& e) {
+    problems.push_back({e.mark.is_null() ? 0 : e.mark.line + 1, "not valid YAML: " + e.msg});
+    return out;
+  }
+  Section root(document, "", problems);
+  read_root(root, out, environment);
+  read_environment(out, environment, problems);
+  std::stable_sort(problems.begin(), problems.end(),
+                   [](const Problem& a, const Problem& b) { return a.line < b.line; });
+  return out;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{Errc::unavailable, fmt::format("cannot read {}", path)};
+  std::string text(kMiB + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (file.bad()) return Error{Errc::unavailable, fmt::format("cannot read {}", path)};
+  if (text.size() > kMiB) {
+    return Error{Errc::resource_exhausted, fmt::format("{} is over 1 MiB", path)};
+  }
+  return text;
+}
+
+}  // namespace parlance::config

@@ -1,0 +1,55 @@
+// The whole configuration of a node: one YAML file and a few environment variables, read into each
+// folder's options. Only this folder parses, only app/ sees all of it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/options.h"
+#include "agent/options.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "llm/options.h"
+#include "net/options.h"
+#include "storage/options.h"
+
+namespace parlance::config {
+
+struct Settings {
+  log::Level log_level = log::Level::info;
+  /// How long runs in progress may take to end after SIGTERM, before clients are told to go.
+  std::chrono::milliseconds drain_timeout{10'000};
+  /// What clients are told to wait before they connect again.
+  std::chrono::milliseconds retry_after{2'000};
+  net::Options net;
+  actors::Options sessions;
+  agent::Options agent;
+  llm::Options models;
+  storage::Options storage;
+};
+
+/// One thing wrong with the configuration. `line` is 0 where it is not about a line.
+struct Problem {
+  int line = 0;
+  std::string text;
+};
+
+/// Reads a variable of the environment; empty when it is not set.
+using Environment = std::function<std::string(const char* name)>;
+std::string process_environment(const char* name);
+
+/// Reads `yaml` (empty: all defaults) and then the environment, which wins:
+///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first
+///   PARLANCE_API_KEYS                               keys for clients, joined by commas
+///   LOG_LEVEL, DATABASE_URL (rocksdb:///path)
+/// Unknown keys, wrong types and values out of range are all reported, in the file's order.
+Settings read_settings(std::string_view yaml, const Environment& environment,
+                       std::vector<Problem>& problems);
+
+/// The text of `path`. Errors: unavailable (cannot be read), resource_exhausted (over 1 MiB).
+Result<std::string> read_file(const std::string& path);
+
+}  // namespace parlance::config
