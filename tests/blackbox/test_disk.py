@@ -1,0 +1,231 @@
+"""A full disk and a failed sync: nothing is promised that cannot be kept, and reading goes on."""
+
+import asyncio
+import os
+import subprocess
+
+import pytest
+
+from harness import FROM_START, Absent, Chat, Events, SyncFaults, new_id, until
+
+DISK_BYTES = 48 << 20
+STORE = {"storage": {"write_buffer_bytes": "1MiB", "block_cache_bytes": "1MiB"}}
+
+
+class SmallDisk:
+    """A file system of its own, which can be filled up."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ballast = folder / "ballast"
+
+    def fill(self):
+        """Takes all the space that is left."""
+        with open(self.ballast, "ab", buffering=0) as ballast:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        ballast.write(bytes(size))
+                except OSError:
+                    pass
+
+    def relieve(self):
+        self.ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("a small file system can only be mounted by root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "small", folder],
+                             capture_output=True, text=True, timeout=20)
+    if mounted.returncode != 0:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", folder], check=True, timeout=20)
+
+
+class Trouble:
+    """A server whose disk can be made to refuse writes, one way or another."""
+
+    def __init__(self, server, begin, end, upstream):
+        self.server = server
+        self.begin = begin
+        self.end = end
+        self.upstream = upstream
+
+
+@pytest.fixture(params=["full", "failing"])
+def trouble(request, world):
+    """`full`: a disk without space. `failing`: syncs that fail."""
+    upstream = world.upstream(script=[
+        {"when": "endless", "tokens": 100_000, "token_ms": 10}, {"text": "An answer."}])
+    if request.param == "full":
+        disk = request.getfixturevalue("disk")
+        server = world.server(STORE, upstream, start=False)
+        server.data = disk.folder / "data"
+        begin, end = disk.fill, disk.relieve
+    else:
+        faults = SyncFaults(request.getfixturevalue("fault_library"), world.folder)
+        server = world.server(STORE, upstream, start=False, environment=faults.environment)
+        begin, end = faults.fail, faults.off
+    server.start()
+    yield Trouble(server, begin, end, upstream)
+    # Before its disk goes.
+    server.end()
+
+
+BIG = "x" * 100_000
+
+
+async def fill_until_refused(server, chat_id):
+    """Posts until the server refuses; returns the refusal and the ids it accepted."""
+    accepted = []
+
+    async def refused():
+        name = new_id()
+        answer = await server.apost(f"/chat/{chat_id}/messages",
+                                    {"message": BIG, "message_id": name})
+        if answer.status == 202:
+            accepted.append(name)
+            return None
+        return answer
+    return await until(refused, "a refusal"), accepted
+
+
+async def test_a_message_that_cannot_be_kept_is_refused_with_503(trouble):
+    server = trouble.server
+    async with Chat(server, "refused") as chat:
+        await chat.ask("before")
+    trouble.begin()
+    answer, _ = await fill_until_refused(server, "refused-now")
+    assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_message_that_cannot_be_kept_is_refused_on_the_socket(trouble):
+    server = trouble.server
+    async with Chat(server, "socket") as chat:
+        await chat.ask("before")
+        trouble.begin()
+        await fill_until_refused(server, "other")
+        name = await chat.send("now")
+        error = await chat.frame("agent_error", message_id=name)
+        assert "seq" not in error and not chat.transcript.of(name)
+
+
+async def test_a_server_that_refuses_writes_is_alive_but_not_ready(trouble):
+    server = trouble.server
+    trouble.begin()
+    await fill_until_refused(server, "any")
+    assert server.get("/readyz").status == 503
+    assert server.get("/healthz").status == 200
+
+
+async def test_reading_goes_on(trouble):
+    server = trouble.server
+    async with Chat(server, "reads", after=FROM_START) as chat:
+        await chat.ask("before")
+        history = server.history("reads")
+        trouble.begin()
+        await fill_until_refused(server, "other")
+        assert server.history("reads") == history and len(history) == 2
+        for kind in (Chat, Events):
+            async with kind(server, "reads", after=FROM_START) as reader:
+                await reader.wait(lambda r=reader: len(r.transcript.events) == 3, "the whole log")
+                assert reader.transcript.events == chat.transcript.events
+
+
+async def test_nothing_acknowledged_is_lost(trouble):
+    server = trouble.server
+    async with Chat(server, "kept", after=FROM_START) as chat:
+        for number in range(5):
+            await chat.ask("question", f"k{number}")
+        trouble.begin()
+        _, accepted = await fill_until_refused(server, "filled")
+        trouble.end()
+        server.restart()
+        await chat.disconnected()
+        await chat.resume()
+        await chat.ask("after")
+        assert chat.transcript.accepted()[:5] == [f"k{n}" for n in range(5)]
+    kept = [e["message_id"] for e in server.history("filled") if e["role"] == "user"]
+    assert kept[:len(accepted)] == accepted
+
+
+async def test_a_refused_message_may_be_sent_again_after_the_disk_is_mended(trouble):
+    server = trouble.server
+    trouble.begin()
+    await fill_until_refused(server, "filled")
+    await server.apost("/chat/again/messages", {"message": "text", "message_id": "again"})
+    trouble.end()
+    server.restart()
+    async with Chat(server, "again", after=FROM_START) as chat:
+        chat.transcript.repeats_expected = True
+        end = await chat.ask("text", "again")
+        assert end["status"] == "completed"
+
+
+async def test_a_run_that_cannot_be_recorded_says_so_and_goes_on_after_a_restart(trouble):
+    server = trouble.server
+    async with Chat(server, "stalls", tokens=True, after=FROM_START) as chat:
+        name = await chat.send("endless, please")
+        await chat.text_of(name, 20)
+        trouble.begin()
+        await fill_until_refused(server, "other")
+        stalled = await chat.frame("agent_error", message_id=name)
+        assert "seq" not in stalled and name not in chat.transcript.ended
+        trouble.end()
+        trouble.upstream.script([{"text": "An answer."}])
+        server.restart()
+        await chat.disconnected()
+        await chat.resume()
+        end = await chat.end_of(name)
+        assert end["status"] == "completed"
+
+
+async def test_a_run_that_cannot_be_recorded_closes_its_call_to_the_model(trouble):
+    server = trouble.server
+    async with Chat(server, "closes", tokens=True) as chat:
+        name = await chat.send("endless, please")
+        await chat.text_of(name, 20)
+        trouble.begin()
+        await fill_until_refused(server, "other")
+        await chat.frame("agent_error", message_id=name)
+        await trouble.upstream.stats_until(lambda s: s["active"] == 0, "the call to be closed")
+
+
+async def test_a_server_that_refuses_writes_stops_in_order(trouble):
+    server = trouble.server
+    trouble.begin()
+    await fill_until_refused(server, "any")
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+def test_a_start_on_a_full_disk_is_refused_with_a_sentence(world, disk):
+    disk.fill()
+    server = world.server(STORE, start=False)
+    server.data = disk.folder / "data"
+    with pytest.raises(Absent, match="before it was ready"):
+        server.start()
+    assert server.exit_codes == [1]
+    assert "parlance: " in server.log() and "space" in server.log().lower()
+
+
+async def test_what_was_durable_is_there_after_a_start_on_a_full_disk_was_refused(world, disk):
+    server = world.server(STORE, start=False)
+    server.data = disk.folder / "data"
+    server.start()
+    async with Chat(server, "full-start") as chat:
+        await chat.ask("Hello")
+    server.kill9()
+    disk.fill()
+    server.launch()
+    if not server.wait_line("^ready"):
+        server.wait_exit()
+        disk.relieve()
+        server.start()
+    assert len(server.history("full-start")) == 2
+    server.end()

@@ -1,0 +1,130 @@
+"""One who does not read is dropped at the limit; nobody else notices; nothing is lost by it."""
+
+import asyncio
+
+import pytest
+
+from harness import FROM_START, Chat, Events, Wire, new_id, ws_frame
+
+# More than what the kernel holds for a socket nobody reads.
+MESSAGES = 24
+TOKENS = 40_000
+
+
+@pytest.fixture
+def server(world):
+    upstream = world.upstream("--tokens", TOKENS, "--batch", 500)
+    return world.server({"limits": {"write_queue_bytes_max": "64KiB"}}, upstream)
+
+
+def attach_without_reading(server, path):
+    """A connection that asks for everything and takes in as little as the kernel lets it."""
+    wire = Wire(server.port, receive_buffer=4096)
+    if path.endswith("/events?tokens=1"):
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert wire.head()[0] == 200
+    else:
+        assert wire.upgrade(path)[0] == 101
+    return wire
+
+
+async def dropped(server):
+    await server.metric_until("slow_readers_dropped_total", lambda n: n == 1,
+                              "the slow reader to be dropped")
+
+
+@pytest.mark.parametrize("path", ["/chat/slow?tokens=1", "/chat/slow/events?tokens=1"])
+async def test_one_who_does_not_read_is_dropped_while_others_see_everything(server, path):
+    with attach_without_reading(server, path):
+        async with Chat(server, "slow", tokens=True, after=FROM_START) as chat, \
+                Events(server, "slow", tokens=True, after=FROM_START) as events:
+            for number in range(MESSAGES):
+                await chat.ask("question", f"m{number}")
+            await dropped(server)
+            await events.end_of(f"m{MESSAGES - 1}")
+            for client in (chat, events):
+                assert client.closed is None
+                for name, shown in client.transcript.shown.items():
+                    assert shown == client.transcript.steps(name)[-1][1]
+
+
+async def test_one_who_was_dropped_is_told_from_where_to_resume(server):
+    with attach_without_reading(server, "/chat/told?tokens=1") as wire:
+        async with Chat(server, "told") as chat:
+            for _ in range(MESSAGES):
+                await chat.ask("question")
+            await dropped(server)
+            code, reason = await asyncio.to_thread(wire.close_code)
+            assert code == 1013 and "resume" in reason
+
+
+async def test_one_who_was_dropped_can_catch_up_by_cursor(server):
+    reader = Chat(server, "catches-up", tokens=True, after=FROM_START)
+    await reader.connect()
+    await reader.frame("resumed")
+    # Stops reading here: what comes stays in the kernel, and then in the server.
+    reader.socket.transport.pause_reading()
+    async with Chat(server, "catches-up", after=FROM_START) as chat:
+        for number in range(MESSAGES):
+            await chat.ask("question", f"c{number}")
+        await dropped(server)
+        reader.socket.transport.resume_reading()
+        code, _ = await reader.disconnected()
+        assert code == 1013
+        await reader.resume()
+        await reader.end_of(f"c{MESSAGES - 1}")
+        assert reader.transcript.events == chat.transcript.events
+        await reader.close()
+
+
+async def test_one_who_does_not_read_costs_no_more_memory_than_its_limit(server):
+    async with Chat(server, "memory", after=FROM_START) as chat:
+        await chat.ask("question")  # What a first answer needs once is there now.
+        before = server.memory_bytes()
+        wires = [attach_without_reading(server, f"/chat/memory-{n}?tokens=1") for n in range(20)]
+        chats = [Chat(server, f"memory-{n}") for n in range(20)]
+        for other in chats:
+            await other.connect()
+            await other.send("question")
+        for other in chats:
+            await other.wait(lambda c=other: c.transcript.ended, "the end")
+            await other.close()
+        assert server.memory_bytes() - before < 64 << 20
+        for wire in wires:
+            wire.socket.close()
+
+
+async def test_one_who_catches_up_without_reading_holds_one_page_at_most(world):
+    upstream = world.upstream(script=[{"text": "x" * 50_000}])
+    server = world.server(upstream=upstream)
+    async with Chat(server, "pages", after=FROM_START) as chat:
+        for _ in range(200):  # About 10 MB of log.
+            await chat.ask("question")
+        before = server.memory_bytes()
+        wires = [attach_without_reading(server, f"/chat/pages?after={FROM_START}")
+                 for _ in range(40)]
+        await server.metric_until("resumes_total", lambda n: n >= 41)
+        await chat.ask("question", new_id())
+        assert server.memory_bytes() - before < 64 << 20  # Not 40 times the log.
+        for wire in wires:
+            wire.socket.close()
+
+
+async def test_one_who_sends_without_reading_is_not_read_either(server):
+    """Answers that nobody takes must not pile up: the server stops reading the questions."""
+    wire = attach_without_reading(server, "/chat/floods")
+    ping = ws_frame(1, b'{"type":"get_history"}')
+    wire.socket.settimeout(2)
+    before = server.memory_bytes()
+    sent = 0
+    try:
+        while sent < 50 << 20:
+            wire.socket.sendall(ping * 1000)
+            sent += len(ping) * 1000
+    except (TimeoutError, ConnectionError):
+        pass
+    assert sent < 50 << 20
+    assert server.memory_bytes() - before < 32 << 20
+    async with Chat(server, "others") as chat:
+        await chat.settle()
+    wire.socket.close()

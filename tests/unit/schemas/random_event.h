@@ -1,0 +1,41 @@
+// Random recorded events, with every field at its edges now and then.
+#pragma once
+
+#include "schemas/event.h"
+#include "tests/unit/base/seeded.h"
+
+namespace parlance::test {
+
+inline std::uint64_t random_number(Seeded& random) {
+  return random.any() >> random.below(64);
+}
+
+inline ModelUsage random_usage(Seeded& random) {
+  return {random_number(random), random_number(random)};
+}
+
+inline Event random_event(Seeded& random) {
+  const MessageId id{random.text(3)};
+  switch (random.below(4)) {
+    case 0:
+      return MessageAccepted{id, random.text(20), static_cast<OnBusy>(random.below(4))};
+    case 1: {
+      StepRecorded step{id, static_cast<StepType>(random.below(4)), random.text(20), {}, {}};
+      for (std::uint64_t left = random.below(4); left > 0; --left) {
+        step.tool_calls.push_back({random.text(2), random.text(2), random.text(9)});
+      }
+      for (std::uint64_t left = random.below(4); left > 0; --left) {
+        step.tool_results.push_back(
+            {random.text(2), random.text(2), random.text(9), random.one_in(2)});
+      }
+      return step;
+    }
+    case 2:
+      return RunEnded{id, static_cast<RunOutcome>(random.below(2)), random_usage(random)};
+    default:
+      return RunFailed{id, random.text(9), static_cast<Errc>(random.below(12)),
+                       random_usage(random)};
+  }
+}
+
+}  // namespace parlance::test

@@ -1,0 +1,31 @@
+# One program for all unit tests; one ctest entry per file, so a failure names its file and a crash
+# costs only that file's other tests. Single tests: build/dev/bin/parlance_unit_tests "name*".
+find_package(Catch2 2.13 REQUIRED)
+
+file(GLOB_RECURSE unit_tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/*_test.cpp")
+file(GLOB test_support CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../support/*.cpp")
+
+add_executable(parlance_unit_tests
+  "${CMAKE_CURRENT_LIST_DIR}/main.cpp" ${unit_tests} ${test_support})
+set_target_properties(parlance_unit_tests PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+target_link_libraries(parlance_unit_tests PRIVATE
+  parlance_options ${parlance_libraries} Catch2::Catch2 Threads::Threads)
+if(TARGET parlance_sanitizer_defaults)
+  target_link_libraries(parlance_unit_tests PRIVATE parlance_sanitizer_defaults)
+endif()
+
+set(seen_names)
+foreach(file IN LISTS unit_tests)
+  # Catch2's `-#` gives every test the tag [#file], without folder: names must differ.
+  get_filename_component(name "${file}" NAME_WE)
+  if(name IN_LIST seen_names)
+    message(FATAL_ERROR "Two unit test files are called ${name}.cpp; name one of them otherwise.")
+  endif()
+  list(APPEND seen_names ${name})
+  file(RELATIVE_PATH path "${CMAKE_CURRENT_LIST_DIR}" "${file}")
+  string(REGEX REPLACE "_test\\.cpp$" "" path "${path}")
+  add_test(NAME "unit/${path}"
+    COMMAND parlance_unit_tests -\# --warn NoTests "[\#${name}]")
+  set_tests_properties("unit/${path}" PROPERTIES LABELS unit TIMEOUT 120)
+endforeach()
