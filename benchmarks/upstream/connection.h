@@ -1,0 +1,115 @@
+#pragma once
+// One connection to the simulated upstream: reads requests, plays answers. HTTP/1.1 with keep-alive
+// and pipelining; a request is looked at only when the answer before it is complete.
+//
+// An answer is either streamed (events of a ChatReply, each its own HTTP chunk, written when due;
+// what is due at the same time goes out in one write) or one plain body. Both pass through
+// put_body(), which is where bodies are split and cut as the script says. The client's closing is
+// noticed at any time: the socket is always watched for reading.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "benchmarks/support/event_loop.h"
+#include "benchmarks/support/fd.h"
+#include "benchmarks/support/http.h"
+#include "benchmarks/upstream/chat_reply.h"
+#include "benchmarks/upstream/script.h"
+
+namespace parlance::benchmarks {
+
+class UpstreamServer;
+
+class UpstreamConnection : public EventSource {
+ public:
+  UpstreamConnection(UpstreamServer& server, Fd socket);
+  ~UpstreamConnection() override;
+
+  void on_ready(uint32_t events) override;
+
+  size_t index() const { return index_; }
+  void set_index(size_t index) { index_ = index; }
+
+ private:
+  enum class State { idle, waiting_plain, streaming, ending };
+
+  struct Request {
+    std::string_view method;
+    std::string_view path;   // without the query and a leading "/v1"
+    std::string_view query;  // without "?"
+    std::string_view head;
+    std::string_view body;
+  };
+
+  // Input.
+  void read_input();
+  void serve_buffered();
+  bool take_request();
+  bool take_chunked_body(const HttpHead& head, std::string& body, size_t& bytes);
+  void dispatch(const Request& request);
+  void dispatch_model_call(const Request& request);
+  void dispatch_control(const Request& request);
+
+  // Answers.
+  void answer_now(int status, std::string_view body, std::string_view type = "application/json");
+  void begin_call(Behaviour behaviour);
+  void answer_call(int status, std::string body, std::string_view type, int64_t wait_ns);
+  void answer_chat(const Request& request);
+  void answer_error(const Behaviour& behaviour);
+  void answer_garbage(bool stream);
+  void begin_stream(ChatReply reply);
+  void pump();
+  void pump_stream();
+  void send_plain();
+  bool send_split();
+  void put_head(int status, std::string_view type, std::optional<size_t> length);
+  void put_body(std::string_view bytes);
+  void put_piece(std::string_view bytes);
+  void end_answer();
+  void end_connection();
+
+  // Output.
+  bool flush();
+  size_t unsent() const { return out_.size() - out_sent_; }
+  void watch_writable(bool wanted);
+  void close_now(bool reset);
+  void drop();
+
+  UpstreamServer& server_;
+  Fd socket_;
+  size_t index_ = 0;
+  Timer timer_;
+  State state_ = State::idle;
+  bool dropped_ = false;
+  bool call_active_ = false;
+
+  std::string in_;
+  size_t in_taken_ = 0;
+  bool continue_sent_ = false;
+  bool keep_alive_ = true;
+  bool chunked_ = true;  // streamed bodies are; not to an HTTP/1.0 client
+
+  std::string out_;
+  size_t out_sent_ = 0;
+  bool watching_writable_ = false;
+
+  // The answer that is being played.
+  Behaviour behaviour_;
+  std::optional<ChatReply> reply_;
+  int plain_status_ = 200;
+  std::string plain_body_;
+  std::string_view plain_type_;
+  bool head_sent_ = false;
+  int64_t due_ns_ = 0;
+  bool wait_drawn_ = false;
+  bool body_chunked_ = false;
+  uint64_t body_bytes_ = 0;
+  bool cut_reached_ = false;
+  std::string unsplit_;
+  size_t unsplit_sent_ = 0;
+  bool stream_over_ = false;
+};
+
+}  // namespace parlance::benchmarks
