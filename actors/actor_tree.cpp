@@ -70,6 +70,7 @@ class ActorTree::Impl {
                                                           const SessionId& session);
   /// Runs `work` on every core and waits for all.
   void on_every_core(const std::function<void(std::size_t core)>& work);
+  std::size_t sum_over_cores(std::size_t (CoreGateway::*number)() const noexcept);
 };
 
 Result<std::vector<RecordedEvent>> ActorTree::Impl::recent_events(const storage::Store& store,
@@ -106,9 +107,8 @@ void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
   }
   for (const auto& gateway : gateways_) all_.push_back(gateway.get());
   for (std::size_t core = 0; core < all_.size(); ++core) {
-    scheduler_->every(core, kSweepInterval, [gateway = all_[core]] {
-      gateway->directory().sweep(std::chrono::steady_clock::now());
-    });
+    scheduler_->every(core, kSweepInterval,
+                      [gateway = all_[core]] { gateway->sweep(std::chrono::steady_clock::now()); });
   }
 }
 
@@ -139,12 +139,16 @@ void ActorTree::Impl::on_every_core(const std::function<void(std::size_t core)>&
   done.wait(lock, [&] { return left == 0; });
 }
 
+std::size_t ActorTree::Impl::sum_over_cores(std::size_t (CoreGateway::*number)() const noexcept) {
+  std::atomic<std::size_t> sum{0};
+  on_every_core([&](std::size_t core) { sum += (gateways_[core]->*number)(); });
+  return sum;
+}
+
 bool ActorTree::Impl::wait_for_runs(std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    std::atomic<std::size_t> running{0};
-    on_every_core([&](std::size_t core) { running += gateways_[core]->directory().running(); });
-    if (running == 0) return true;
+    if (sum_over_cores(&CoreGateway::running) == 0) return true;
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) return false;
     std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
@@ -154,7 +158,11 @@ bool ActorTree::Impl::wait_for_runs(std::chrono::milliseconds limit) {
 
 void ActorTree::Impl::stop() {
   if (!system_) return;
-  on_every_core([&](std::size_t core) { gateways_[core]->directory().stop(); });
+  on_every_core([&](std::size_t core) { gateways_[core]->stop(); });
+  // Those that were just ended use what is let go of below until they are gone.
+  while (sum_over_cores(&CoreGateway::alive) != 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   for (auto& services : services_) {
     caf::anon_send_exit(services->model_proxy, caf::exit_reason::user_shutdown);
     services->model_proxy = nullptr;

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "actors/run_once_actor.h"
 #include "base/metrics.h"
 
 namespace parlance::actors {
@@ -116,17 +115,29 @@ void CoreGateway::run_once(std::string task, RunOnceReply reply) {
     return;
   }
   const std::size_t limit = services_.options.run_once_max;
-  if (runs_once_ >= limit) {
+  if (runs_once_.size() >= limit) {
     reply(Error{Errc::resource_exhausted,
                 fmt::format("{} runs without a session are in progress, the limit (run_once_max); "
                             "try again when one has ended",
                             limit)});
     return;
   }
-  ++runs_once_;
-  const auto actor = system_.spawn<RunOnceActor>(services_, std::move(task), std::move(reply),
-                                                 [this] { --runs_once_; });
-  caf::anon_send(actor, Wake{});
+  const auto place = runs_once_.emplace(runs_once_.end());
+  *place = system_.spawn<RunOnceActor>(services_, std::move(task), std::move(reply),
+                                       [this, place] { runs_once_.erase(place); });
+  caf::anon_send(*place, Wake{});
+}
+
+void CoreGateway::sweep(SteadyTime now) {
+  directory_.sweep(now);
+  for (const RunOnceHandle& run : runs_once_) tell(services_.worker(), run, Tick{now});
+}
+
+void CoreGateway::stop() {
+  directory_.stop();
+  for (const RunOnceHandle& run : runs_once_) {
+    caf::anon_send_exit(run, caf::exit_reason::user_shutdown);
+  }
 }
 
 bool CoreGateway::stopping() const {

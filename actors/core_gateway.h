@@ -3,9 +3,11 @@
 #pragma once
 
 #include <atomic>
+#include <list>
 #include <vector>
 
 #include "actors/core_services.h"
+#include "actors/run_once_actor.h"
 #include "actors/session_directory.h"
 #include "actors/session_gateway.h"
 
@@ -36,6 +38,15 @@ class CoreGateway final : public SessionGateway {
 
   SessionDirectory& directory() { return directory_; }
 
+  /// Runs in progress, with and without a session.
+  std::size_t running() const noexcept { return directory_.running() + runs_once_.size(); }
+  /// Actors that are not gone yet, those that stop() ended included.
+  std::size_t alive() const noexcept { return directory_.alive() + runs_once_.size(); }
+  /// Once in a while: ticks what runs, naps what is idle.
+  void sweep(SteadyTime now);
+  /// Ends every session and run. No call may follow.
+  void stop();
+
  private:
   /// Runs `work(gateway of the session's home)` on that core: at once when it is this one.
   template <class Work>
@@ -49,7 +60,7 @@ class CoreGateway final : public SessionGateway {
   NodeState& node_;
   const std::vector<CoreGateway*>& all_;
   SessionDirectory directory_;
-  std::size_t runs_once_ = 0;
+  std::list<RunOnceHandle> runs_once_;
 };
 
 }  // namespace parlance::actors

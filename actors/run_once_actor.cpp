@@ -35,11 +35,18 @@ RunOnceActor::behavior_type RunOnceActor::make_behavior() {
         if (m.batch == batch_) carry_out(turn_.step(agent::ToolsEnded{std::move(m.results)}));
       },
       [this](const Wake&) {
-        delayed_send(RunOnceHandle{this}, services_.agent_options.run_timeout, Tick{});
+        started_ = std::chrono::steady_clock::now();
         carry_out(turn_.begin());
       },
-      [this](const Tick&) { carry_out(turn_.step(agent::TimeUp{})); },
+      [this](const Tick& m) {
+        if (m.now - started_ < services_.agent_options.run_timeout) return;
+        carry_out(turn_.step(agent::TimeUp{}));
+      },
   };
+}
+
+void RunOnceActor::on_exit() {
+  ended_();
 }
 
 void RunOnceActor::carry_out(agent::Effects effects) {
@@ -50,7 +57,6 @@ void RunOnceActor::carry_out(agent::Effects effects) {
   } else if (turn_.ended() && reply_) {
     // The failure, if there was one, was answered by carry_out_one.
     std::exchange(reply_, nullptr)(std::move(steps_));
-    ended_();
     quit();
   }
 }
@@ -77,7 +83,6 @@ bool RunOnceActor::carry_out_one(agent::Effect& effect) {
         steps_.push_back({step->type, std::move(step->text)});
       } else if (auto* failed = std::get_if<RunFailed>(&event); failed != nullptr && reply_) {
         std::exchange(reply_, nullptr)(Error{failed->code, std::move(failed->error)});
-        ended_();
         quit();
       }
     }

@@ -18,10 +18,12 @@ using RunOnceHandle = RunHandle::extend<caf::reacts_to<Wake>, caf::reacts_to<Tic
 
 class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
  public:
-  /// Send Wake to begin. `reply` is called on the core's thread; `ended` after it.
+  /// Send Wake to begin and Tick now and then. `reply` is called on the core's thread, and not at
+  /// all when the actor is ended from outside; `ended` in any case, last.
   RunOnceActor(caf::actor_config& config, CoreServices& services, std::string task,
                SessionGateway::RunOnceReply reply, std::function<void()> ended);
   behavior_type make_behavior() override;
+  void on_exit() override;
   const char* name() const override { return "run once"; }
 
  private:
@@ -33,6 +35,7 @@ class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
   agent::Turn turn_;
   SessionGateway::RunOnceReply reply_;
   std::function<void()> ended_;
+  SteadyTime started_{};
   std::uint64_t call_ = 0;
   std::uint64_t batch_ = 0;
   std::vector<RunOnceStep> steps_;

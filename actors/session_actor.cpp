@@ -253,8 +253,9 @@ bool SessionActor::busy() const {
 }
 
 bool SessionActor::idle() const {
-  return state_ != State::loading && stashed_.empty() &&
-         (state_ == State::broken || (!busy() && !appending_));
+  // A successor that loaded the log while an append is on its way would write over it.
+  return state_ != State::loading && stashed_.empty() && !appending_ &&
+         (state_ == State::broken || !busy());
 }
 
 std::size_t SessionActor::accepting() const {
@@ -407,12 +408,12 @@ void SessionActor::flush() {
   request.last = last_.seq;
   request.records.reserve(flying_.size());
   for (Outgoing& out : flying_) request.records.push_back(std::move(out.record));
-  for (const auto& [seq, id] : unfinished_) {
+  for (const auto& entry : unfinished_) {
     const bool ends_now = std::any_of(flying_.begin(), flying_.end(), [&](const Outgoing& out) {
-      return is_terminal(out.event) && message_of(out.event) == id;
+      return is_terminal(out.event) && message_of(out.event) == entry.second;
     });
     if (ends_now) continue;
-    request.unfinished = seq;
+    request.unfinished = entry.first;
     break;
   }
   request.partial = std::exchange(part_waiting_, std::nullopt);
@@ -421,7 +422,12 @@ void SessionActor::flush() {
 }
 
 void SessionActor::handle(Appended& appended) {
+  if (state_ == State::broken) {  // It gave up meanwhile, for another reason.
+    appending_ = false;
+    return;
+  }
   if (!appended.outcomes) {
+    appending_ = false;
     give_up(appended.outcomes.error());
     return;
   }
@@ -534,7 +540,6 @@ void SessionActor::give_up(const Error& error) {
     services_.directory->set_running(id_, false);
     run_.reset();
   }
-  appending_ = false;
   for (auto* list : {&flying_, &waiting_}) {
     for (Outgoing& out : std::exchange(*list, {})) {
       if (out.reply) out.reply(error);

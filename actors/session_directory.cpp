@@ -18,6 +18,7 @@ SessionDirectory::Sessions::iterator SessionDirectory::wake(const SessionId& id)
   const auto it = sessions_.try_emplace(id).first;
   it->second.actor = system_.spawn<SessionActor, caf::lazy_init>(id, services_);
   it->second.place = by_use_.insert(by_use_.end(), &it->first);
+  ++alive_;
   awake_in_node_.fetch_add(1, std::memory_order_relaxed);
   metrics::get().sessions_awake.add(1);
   metrics::get().session_wakes.add();
@@ -86,10 +87,12 @@ bool SessionDirectory::let_sleep(const SessionId& id, std::uint64_t handled) {
 }
 
 void SessionDirectory::forget(const SessionId& id, const caf::abstract_actor* actor) {
-  running_.erase(id);
+  --alive_;
   const auto it = sessions_.find(id);
   if (it == sessions_.end()) return;
-  if (caf::actor_cast<caf::abstract_actor*>(it->second.actor) == actor) remove(it);
+  if (caf::actor_cast<caf::abstract_actor*>(it->second.actor) != actor) return;
+  running_.erase(id);
+  remove(it);
 }
 
 void SessionDirectory::remove(Sessions::iterator it) {

@@ -46,10 +46,12 @@ class SessionDirectory {
   /// a command is on its way, stay.
   bool let_sleep(const SessionId& id, std::uint64_t handled);
 
-  /// Called by a session's actor when it ends for any other reason.
+  /// Called by a session's actor when it ends, for whatever reason.
   void forget(const SessionId& id, const caf::abstract_actor* actor);
 
   std::size_t running() const noexcept { return running_.size(); }
+  /// Actors that have not ended, in the directory or not.
+  std::size_t alive() const noexcept { return alive_; }
 
   /// Once in a while: ticks running sessions, naps idle ones.
   void sweep(SteadyTime now);
@@ -76,6 +78,7 @@ class SessionDirectory {
   Sessions sessions_;
   std::list<const SessionId*> by_use_;  ///< Longest unused first.
   std::unordered_set<SessionId> running_;
+  std::size_t alive_ = 0;
 };
 
 }  // namespace parlance::actors
