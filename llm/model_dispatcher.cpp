@@ -1,5 +1,6 @@
 #include "llm/model_dispatcher.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -24,6 +25,13 @@ using std::chrono::milliseconds;
 std::vector<ProviderOptions> providers_of(const Options& options) {
   if (options.providers.empty()) return {ProviderOptions{}};
   return options.providers;
+}
+
+/// Enough that a burst of all the calls there may be leaves its connections open for the next one.
+std::size_t connections_max(const Options& options) {
+  std::size_t sum = 0;
+  for (const ProviderOptions& provider : options.providers) sum += provider.in_flight_max;
+  return std::max<std::size_t>(sum, 16);
 }
 
 std::unique_ptr<Provider> make_provider(const ProviderOptions& options, TransferLoop& loop) {
@@ -247,14 +255,16 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 
 ModelDispatcher::Impl::Impl(boost::asio::io_context& io, const Options& options,
                             std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams)
-    : seams_(std::move(seams)), loop_(io) {
+    : seams_(std::move(seams)), loop_(io, connections_max(options)) {
   if (!seams_.make_provider) seams_.make_provider = &make_provider;
   if (!seams_.jitter) seams_.jitter = &random_unit;
   const std::vector<ProviderOptions> providers = providers_of(options);
   CHECK(gates.size() == providers.size());
   for (std::size_t i = 0; i < providers.size(); ++i) {
-    upstreams_.push_back(
-        {providers[i], std::move(gates[i]), seams_.make_provider(providers[i], loop_)});
+    Upstream& upstream = upstreams_.emplace_back();
+    upstream.options = providers[i];
+    upstream.gate = std::move(gates[i]);
+    upstream.provider = seams_.make_provider(providers[i], loop_);
   }
 }
 

@@ -20,7 +20,8 @@ constexpr int kDeltasPerTurn = 8;
 
 // What is looked at of a long conversation, so that a call stays cheap.
 constexpr std::size_t kMessagesMax = 64;
-constexpr std::size_t kMessageBytesMax = 2'048;
+constexpr std::size_t kMessageBytesMax = 1'024;
+constexpr std::size_t kConversationBytesMax = 16'384;
 constexpr std::size_t kTermsMax = 24;
 constexpr std::size_t kQuotesMax = 3;
 constexpr std::size_t kQuoteBytesMax = 240;
@@ -84,49 +85,73 @@ bool is_arabic_mark(char32_t point) {
   return (point >= 0x064b && point <= 0x065f) || point == 0x0640 || point == 0x0670;
 }
 
+/// For code points beyond ASCII.
 bool is_separator(char32_t point) {
-  if (point < 0x80) {
-    return !((point >= '0' && point <= '9') || (point >= 'a' && point <= 'z') ||
-             (point >= 'A' && point <= 'Z'));
-  }
   const bool arabic = point == 0x060c || point == 0x061b || point == 0x061f ||
                       (point >= 0x066a && point <= 0x066d) || point == 0x06d4;
   return arabic || point <= 0xbf || point == 0xd7 || point == 0xf7 ||
          (point >= 0x2000 && point <= 0x206f) || (point >= 0x3000 && point <= 0x303f);
 }
 
-/// Forms of a letter that people use for one another.
+/// One for all the forms of a letter that people use for one another.
 char32_t folded(char32_t point) {
-  if (point >= 'A' && point <= 'Z') return point + 32;
   if (point == 0x0622 || point == 0x0623 || point == 0x0625) return 0x0627;  // Alef.
   if (point == 0x0649) return 0x064a;                                        // Yeh.
   if (point == 0x0629) return 0x0647;                                        // Heh.
   return point;
 }
 
-/// Calls `on_term(hash)` for each word of `text`. Words are compared by hash; a collision of 64
-/// bits would cost a wrong quotation.
+/// ASCII letters in lower case and digits as they are; 0 for what separates words.
+constexpr std::array<unsigned char, 128> kFoldedAscii = [] {
+  std::array<unsigned char, 128> table{};
+  for (unsigned char c = '0'; c <= '9'; ++c) table[c] = c;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = c;
+  return table;
+}();
+
+/// Calls `on_term(hash)` for each word of `text` of at least two letters. Words are compared by
+/// hash; a collision of 64 bits would cost a wrong quotation.
 template <class OnTerm>
 void for_each_term(std::string_view text, OnTerm&& on_term) {
   constexpr std::uint64_t kOffset = 0xcbf29ce484222325ULL;
   constexpr std::uint64_t kPrime = 0x100000001b3ULL;
   std::uint64_t hash = kOffset;
   std::size_t letters = 0;
+  const auto add = [&](std::uint64_t letter) {
+    hash = (hash ^ letter) * kPrime;
+    ++letters;
+  };
   const auto end_word = [&] {
     if (letters > 1) on_term(hash);
     hash = kOffset;
     letters = 0;
   };
   for (std::size_t at = 0; at < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x80) {
+      ++at;
+      if (kFoldedAscii[byte] != 0) {
+        add(kFoldedAscii[byte]);
+      } else {
+        end_word();
+      }
+      continue;
+    }
     const char32_t point = next_code_point(text, at);
     if (is_separator(point)) {
       end_word();
     } else if (!is_arabic_mark(point)) {
-      hash = (hash ^ folded(point)) * kPrime;
-      ++letters;
+      add(folded(point));
     }
   }
   end_word();
+}
+
+/// Words of `text` if they are as long as usual; counting those of a long conversation would cost
+/// more than the answer.
+std::uint64_t estimate_words(std::string_view text) {
+  constexpr std::size_t kBytesPerWord = 6;
+  return (text.size() + kBytesPerWord - 1) / kBytesPerWord;
 }
 
 std::uint64_t count_words(std::string_view text) {
@@ -149,7 +174,7 @@ std::string normalized(std::string_view text) {
     } else if (point == 0xf7) {
       out += '/';
     } else if (point < 0x80) {
-      out += static_cast<char>(folded(point));
+      out += static_cast<char>(point >= 'A' && point <= 'Z' ? point + 32 : point);
     } else if (!is_arabic_mark(point)) {
       out += text.substr(begin, at - begin);
     }
@@ -162,7 +187,7 @@ bool mostly_arabic(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const char32_t point = next_code_point(text, at);
     if (is_arabic(point)) ++balance;
-    if (point < 0x80 && !is_separator(point) && (point < '0' || point > '9')) --balance;
+    if (point < 0x80 && kFoldedAscii[point] > '9') --balance;
   }
   return balance > 0;
 }
@@ -394,11 +419,15 @@ std::string tool_outputs(const std::vector<ChatMessage>& messages, const Phrases
 std::string from_conversation(const std::vector<ChatMessage>& messages, std::size_t question,
                               const Phrases& phrases) {
   std::vector<const ChatMessage*> earlier;
-  for (std::size_t i = question; i > 0 && earlier.size() < kMessagesMax; --i) {
+  std::size_t bytes = 0;
+  for (std::size_t i = question; i > 0; --i) {
+    if (earlier.size() == kMessagesMax || bytes > kConversationBytesMax) break;
     const ChatMessage& message = messages[i - 1];
     // Plans are about tools, not about the subject.
     const bool spoken = message.role == Role::user || message.role == Role::assistant;
-    if (spoken && message.tool_calls.empty() && !message.text.empty() && !is_own_answer(message)) earlier.push_back(&message);
+    if (!spoken || !message.tool_calls.empty() || is_own_answer(message)) continue;
+    earlier.push_back(&message);
+    bytes += std::min(message.text.size(), kMessageBytesMax);
   }
   std::reverse(earlier.begin(), earlier.end());
   const auto best = related(earlier, messages[question].text);
@@ -430,7 +459,7 @@ ModelAnswer offline_answer(const ModelRequest& request) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role == Role::user) question = i;
     calls_before += messages[i].tool_calls.size();
-    answer.usage.tokens_in += count_words(cut_utf8(messages[i].text, kMessageBytesMax));
+    answer.usage.tokens_in += estimate_words(messages[i].text);
   }
   const bool asked = question < messages.size();
   const std::string_view text = asked ? std::string_view(messages[question].text) : "";

@@ -273,7 +273,8 @@ class ChunkReader::Impl {
     return only_text ? text_place_ : std::nullopt;
   }
 
-  // RapidJSON's handler interface.
+  // RapidJSON's handler interface, with its names.
+  // NOLINTBEGIN(readability-identifier-naming)
   bool Null() { return true; }
   bool Bool(bool) { return true; }
   bool Int(int) { return true; }
@@ -297,6 +298,7 @@ class ChunkReader::Impl {
   bool EndObject(rapidjson::SizeType) { return pop(); }
   bool StartArray() { return push(array_inside(top(), field_)); }
   bool EndArray(rapidjson::SizeType) { return pop(); }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   enum class Node : unsigned char {
@@ -630,8 +632,10 @@ ModelAnswer AnswerAssembler::take() {
     ToolCall& call = slot.call;
     if (call.arguments.empty() && whole) call.arguments = "{}";
     if (call.name.empty() || (!whole && !is_json_object(call.arguments))) continue;
-    if (call.id.empty()) call.id = "call_" + std::to_string(answer_.tool_calls.size());
     if (!json::valid_utf8(call.id)) call.id = json::to_valid_utf8(call.id);
+    const bool taken = std::any_of(answer_.tool_calls.begin(), answer_.tool_calls.end(),
+                                   [&](const ToolCall& other) { return other.id == call.id; });
+    if (call.id.empty() || taken) call.id += "call_" + std::to_string(answer_.tool_calls.size());
     if (!json::valid_utf8(call.name)) call.name = json::to_valid_utf8(call.name);
     if (!json::valid_utf8(call.arguments)) call.arguments = json::to_valid_utf8(call.arguments);
     answer_.tool_calls.push_back(std::move(call));

@@ -17,10 +17,12 @@ std::optional<milliseconds> retry_delay(const ProviderOptions& options, const Mo
   // A shift by more than the doublings that reach any sensible limit would overflow.
   const int doublings = std::clamp(tries - 1, 0, 20);
   const milliseconds full = std::min(options.backoff_first * (1 << doublings), options.backoff_max);
-  const auto backoff = milliseconds(std::llround(full.count() * (1.0 - jitter / 2)));
+  const auto backoff =
+      milliseconds(std::llround(static_cast<double>(full.count()) * (1.0 - jitter / 2)));
   if (!failure.retry_after) return backoff;
   if (*failure.retry_after > options.backoff_max) return std::nullopt;
-  const auto spread = milliseconds(std::llround(options.backoff_first.count() * jitter));
+  const auto spread =
+      milliseconds(std::llround(static_cast<double>(options.backoff_first.count()) * jitter));
   return std::max(backoff, *failure.retry_after + spread);
 }
 

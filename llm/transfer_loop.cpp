@@ -26,11 +26,8 @@ namespace {
 /// waits, and shares the two system calls of a turn between them.
 constexpr int kSocketsPerTurn = 32;
 
-/// Streams of one HTTP/2 connection: curl visits all of them whenever its socket is ready.
-constexpr long kStreamsPerConnection = 16;
-
 /// Handles kept for reuse.
-constexpr std::size_t kIdleHandlesMax = 256;
+constexpr std::size_t kIdleHandlesMax = 64;
 
 void init_curl_once() {
   static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
@@ -117,7 +114,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
 
   /// The part of the construction that needs weak_from_this.
   void open() { wait_for_sockets(); }
-  void close();
+  ~Impl();
 
   TransferId start(HttpRequest request, TransferHandler& handler);
   void cancel(TransferId id);
@@ -171,7 +168,8 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
 
   boost::asio::io_context& io_;
   CURLM* multi_ = nullptr;
-  boost::asio::posix::stream_descriptor sockets_;  // The epoll set.
+  // The epoll set.
+  boost::asio::posix::stream_descriptor sockets_;
   boost::asio::steady_timer timer_;
 
   std::unordered_map<TransferId, std::unique_ptr<Transfer>> transfers_;
@@ -205,10 +203,9 @@ TransferLoop::Impl::Impl(boost::asio::io_context& io, std::size_t connections_ma
   curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(connections_max));
   curl_multi_setopt(multi_, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-  curl_multi_setopt(multi_, CURLMOPT_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
 }
 
-void TransferLoop::Impl::close() {
+TransferLoop::Impl::~Impl() {
   CHECK(!in_curl_);
   for (auto& [id, transfer] : transfers_) {
     if (transfer->attached) curl_multi_remove_handle(multi_, transfer->easy);
@@ -216,11 +213,6 @@ void TransferLoop::Impl::close() {
   transfers_.clear();
   idle_.clear();
   curl_multi_cleanup(multi_);
-  multi_ = nullptr;
-  boost::system::error_code ignored;
-  sockets_.close(ignored);
-  timer_.cancel();
-  timers_.clear();
 }
 
 int TransferLoop::Impl::socket_changed(CURL* /*easy*/, curl_socket_t socket, int what, void* self,
@@ -531,9 +523,7 @@ TransferLoop::TransferLoop(boost::asio::io_context& io, std::size_t connections_
   impl_->open();
 }
 
-TransferLoop::~TransferLoop() {
-  impl_->close();
-}
+TransferLoop::~TransferLoop() = default;
 
 TransferId TransferLoop::start(HttpRequest request, TransferHandler& handler) {
   return impl_->start(std::move(request), handler);

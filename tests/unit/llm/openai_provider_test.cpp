@@ -47,7 +47,7 @@ struct Fixture {
 };
 
 /// Text, two interleaved tool calls, usage.
-const std::string kRecorded =
+const std::string recorded =
     text_event("Let me look") + text_event(" \xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7.") +
     ": keep-alive\n\n"
     R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"pay","arguments":""}}]}}]})"
@@ -60,8 +60,8 @@ const std::string kRecorded =
     "\n\n" +
     finish_event("tool_calls") + usage_event(11, 7) + kDoneEvent;
 
-const std::vector<ToolCall> kRecordedCalls = {{"a", "pay", "{\"amount\":100}"}, {"b", "now", "{}"}};
-const std::string kRecordedText = "Let me look \xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7.";
+const std::vector<ToolCall> recorded_calls = {{"a", "pay", "{\"amount\":100}"}, {"b", "now", "{}"}};
+const std::string recorded_text = "Let me look \xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7.";
 
 std::string with_crlf(const std::string& text) {
   std::string out;
@@ -93,7 +93,7 @@ TEST_CASE("a streamed answer arrives as deltas and as a whole") {
 
 TEST_CASE("a stream cut at any byte never gives a partial answer or tool call") {
   const bool chunked = GENERATE(false, true);
-  const std::string response = chunked ? chunked_stream({kRecorded}) : stream_head() + kRecorded;
+  const std::string response = chunked ? chunked_stream({recorded}) : stream_head() + recorded;
   // From here on the answer is known to be whole.
   const std::size_t finished_at =
       response.find("\n\n", response.find("\"finish_reason\":\"tool_calls\"")) + 2;
@@ -110,13 +110,13 @@ TEST_CASE("a stream cut at any byte never gives a partial answer or tool call") 
     REQUIRE(f.sink.ends() == 1);
     if (cut >= finished_at) {
       REQUIRE(f.sink.answers.size() == 1);
-      REQUIRE(f.sink.answers[0].tool_calls == kRecordedCalls);
-      REQUIRE(f.sink.answers[0].text == kRecordedText);
-      REQUIRE(f.sink.text == kRecordedText);
+      REQUIRE(f.sink.answers[0].tool_calls == recorded_calls);
+      REQUIRE(f.sink.answers[0].text == recorded_text);
+      REQUIRE(f.sink.text == recorded_text);
     } else {
       REQUIRE(f.sink.failures.size() == 1);
       REQUIRE(f.sink.failures[0].retryable);
-      REQUIRE(kRecordedText.starts_with(f.sink.text));
+      REQUIRE(recorded_text.starts_with(f.sink.text));
       REQUIRE(json::valid_utf8(f.sink.text));
     }
   }
@@ -124,7 +124,7 @@ TEST_CASE("a stream cut at any byte never gives a partial answer or tool call") 
 
 TEST_CASE("a stream split at any byte gives the same answer") {
   const bool crlf = GENERATE(false, true);
-  const std::string response = stream_head() + (crlf ? with_crlf(kRecorded) : kRecorded);
+  const std::string response = stream_head() + (crlf ? with_crlf(recorded) : recorded);
   std::size_t split = 0;
   Fixture f([&](int, const std::string&) {
     return Reply{{response.substr(0, split), response.substr(split)}, Reply::Then::close};
@@ -135,8 +135,8 @@ TEST_CASE("a stream split at any byte gives the same answer") {
     f.start(++call);
     f.run_to_end();
     REQUIRE(f.sink.answers.size() == 1);
-    REQUIRE(f.sink.answers[0].tool_calls == kRecordedCalls);
-    REQUIRE(f.sink.text == kRecordedText);
+    REQUIRE(f.sink.answers[0].tool_calls == recorded_calls);
+    REQUIRE(f.sink.text == recorded_text);
     REQUIRE(f.sink.answers[0].usage == ModelUsage{11, 7});
   }
 }

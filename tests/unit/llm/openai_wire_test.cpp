@@ -155,6 +155,14 @@ TEST_CASE("tool calls of less exact upstreams are understood") {
     assembly.add(finish_chunk("tool_calls"));
     CHECK(assembly.take().tool_calls == std::vector<ToolCall>{{"a", "f", "{\"k\":2}"}});
   }
+  SECTION("two calls have the same id") {
+    Assembly assembly;
+    assembly.add(tool_chunk(R"({"index":0,"id":"a","function":{"name":"f","arguments":"{}"}})"));
+    assembly.add(tool_chunk(R"({"index":1,"id":"a","function":{"name":"g","arguments":"{}"}})"));
+    assembly.add(finish_chunk("tool_calls"));
+    CHECK(assembly.take().tool_calls ==
+          std::vector<ToolCall>{{"a", "f", "{}"}, {"acall_1", "g", "{}"}});
+  }
   SECTION("neither index nor id, and empty arguments") {
     Assembly assembly;
     assembly.add(tool_chunk(R"({"function":{"name":"f","arguments":""}})"));

@@ -170,6 +170,7 @@ TEST_CASE("places survive use from several threads") {
   std::atomic<int> inside{0};
   std::atomic<int> served{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {

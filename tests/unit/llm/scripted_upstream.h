@@ -186,7 +186,7 @@ inline std::string usage_event(int tokens_in, int tokens_out) {
          R"(,"completion_tokens":)" + std::to_string(tokens_out) + ",\"total_tokens\":0}}\n\n";
 }
 
-inline const std::string kDoneEvent = "data: [DONE]\n\n";
+inline constexpr const char* kDoneEvent = "data: [DONE]\n\n";
 
 /// A short answer, "Hello, world".
 inline std::vector<std::string> hello_events() {

@@ -43,7 +43,7 @@ std::vector<std::string> events_of(std::string_view bytes) {
   return parse(bytes).events;
 }
 
-const std::string kRecorded =
+const std::string recorded =
     "\xef\xbb\xbf: a comment\n"
     "data: first\n\n"
     "event: delta\r\ndata: two\r\ndata: lines\r\n\r\n"
@@ -58,7 +58,7 @@ const std::string kRecorded =
 }  // namespace
 
 TEST_CASE("an event stream is read as the HTML standard says") {
-  CHECK(events_of(kRecorded) ==
+  CHECK(events_of(recorded) ==
         std::vector<std::string>{
             "message|first|", "delta|two\nlines|", "message|no space|7", "message||7",
             "message| two spaces|7",
@@ -66,18 +66,17 @@ TEST_CASE("an event stream is read as the HTML standard says") {
 }
 
 TEST_CASE("an event stream cut at any one or two places gives the same events") {
-  const Heard whole = parse(kRecorded);
-  for (std::size_t a = 0; a <= kRecorded.size(); ++a) {
-    CHECK(parse(kRecorded, {a}) == whole);
-    for (std::size_t b = a; b <= kRecorded.size(); b += 3)
-      REQUIRE(parse(kRecorded, {a, b}) == whole);
+  const Heard whole = parse(recorded);
+  for (std::size_t a = 0; a <= recorded.size(); ++a) {
+    CHECK(parse(recorded, {a}) == whole);
+    for (std::size_t b = a; b <= recorded.size(); b += 3) REQUIRE(parse(recorded, {a, b}) == whole);
   }
 }
 
 TEST_CASE("an event stream fed byte by byte gives the same events") {
   std::vector<std::size_t> cuts;
-  for (std::size_t i = 1; i < kRecorded.size(); ++i) cuts.push_back(i);
-  CHECK(parse(kRecorded, cuts) == parse(kRecorded));
+  for (std::size_t i = 1; i < recorded.size(); ++i) cuts.push_back(i);
+  CHECK(parse(recorded, cuts) == parse(recorded));
 }
 
 TEST_CASE("a byte order mark counts at the start of the stream only") {
