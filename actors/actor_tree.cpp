@@ -141,7 +141,7 @@ void ActorTree::Impl::on_every_core(const std::function<void(std::size_t core)>&
 
 std::size_t ActorTree::Impl::sum_over_cores(std::size_t (CoreGateway::*number)() const noexcept) {
   std::atomic<std::size_t> sum{0};
-  on_every_core([&](std::size_t core) { sum += (gateways_[core]->*number)(); });
+  on_every_core([&](std::size_t core) { sum += (*gateways_[core].*number)(); });
   return sum;
 }
 

@@ -70,6 +70,17 @@ void CoreWorker::run(caf::resumable* job) {
   }
 }
 
+caf::resumable* CoreWorker::take_left_over() {
+  MutexLock lock(mutex_);
+  for (auto* jobs : {&ready_, &inbox_}) {
+    if (jobs->empty()) continue;
+    caf::resumable* job = jobs->back();
+    jobs->pop_back();
+    return job;
+  }
+  return nullptr;
+}
+
 void CoreWorker::run_thread() {
   this_worker = this;
   for (;;) {
@@ -157,6 +168,9 @@ void CoreScheduler::stop() {
   for (auto& worker : workers_) worker->thread_.join();
   clock_.cancel_dispatch_loop();
   clock_thread_.join();
+  for (auto& worker : workers_) {
+    while (caf::resumable* job = worker->take_left_over()) cleanup_and_release(job);
+  }
 }
 
 }  // namespace parlance::actors

@@ -53,6 +53,8 @@ class CoreWorker final : public caf::execution_unit {
   friend class CoreScheduler;
   void run_ready();
   void run(caf::resumable* job);
+  /// A job that became ready too late to run, after the thread has ended; null: no more.
+  caf::resumable* take_left_over();
 
   boost::asio::io_context& io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_running_;

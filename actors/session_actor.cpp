@@ -99,6 +99,11 @@ SessionActor::behavior_type SessionActor::make_behavior() {
 template <class T>
 void SessionActor::receive(T& command) {
   ++handled_;
+  serve(command);
+}
+
+template <class T>
+void SessionActor::serve(T& command) {
   switch (state_) {
     case State::ready:
       handle(command);
@@ -297,7 +302,7 @@ void SessionActor::handle(Loaded& loaded) {
   state_ = State::ready;
   restore(*loaded.image);
   for (Command& command : std::exchange(stashed_, {})) {
-    std::visit([this](auto& c) { handle(c); }, command);
+    std::visit([this](auto& c) { serve(c); }, command);
   }
 }
 

@@ -74,6 +74,9 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   // Commands.
   template <class T>
   void receive(T& command);
+  /// Handles, stashes or refuses it, as the session's state is.
+  template <class T>
+  void serve(T& command);
   void handle(Submit& submit);
   void handle(Cancel& cancel);
   void handle(Ping& ping);

@@ -56,11 +56,47 @@ class Calculator final : public Tool {
       R"("required":["expression"],"additionalProperties":false})"};
 };
 
-/// ASCII letters in lower case; other bytes as they are, which keeps Arabic and UTF-8 intact.
+/// One Arabic letter (U+0600 to U+06FF) as search compares it: 0 for marks and the stretching line,
+/// which are written or left out at will; a space for punctuation; one form for letters that people
+/// use for one another.
+char32_t folded_arabic(char32_t point) {
+  if ((point >= 0x064b && point <= 0x065f) || point == 0x0640 || point == 0x0670) return 0;
+  if (point == 0x060c || point == 0x061b || point == 0x061f || point == 0x06d4 ||
+      (point >= 0x066a && point <= 0x066d)) {
+    return ' ';
+  }
+  if (point == 0x0622 || point == 0x0623 || point == 0x0625) return 0x0627;  // Alef.
+  if (point == 0x0649) return 0x064a;                                        // Yeh.
+  if (point == 0x0629) return 0x0647;                                        // Heh.
+  return point;
+}
+
+/// `text`, which is valid UTF-8, as search compares it: words between spaces, ASCII in lower case,
+/// Arabic folded; other letters as they are.
 std::string folded(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte < 0x80) {
+      const bool upper = byte >= 'A' && byte <= 'Z';
+      const bool word = upper || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
+      out += word ? static_cast<char>(upper ? byte + 32 : byte) : ' ';
+    } else if (byte >= 0xd8 && byte <= 0xdb) {
+      const char32_t point = folded_arabic((byte & 0x1fU) << 6 | (next & 0x3fU));
+      if (point == ' ') out += ' ';
+      if (point > ' ') {
+        out += static_cast<char>(0xc0 | point >> 6);
+        out += static_cast<char>(0x80 | (point & 0x3f));
+      }
+      i += 1;
+    } else if (byte == 0xe2 && (next == 0x80 || next == 0x81)) {
+      out += ' ';  // U+2000 to U+207F: dashes, quotes, marks of direction.
+      i += 2;
+    } else {
+      out += text[i];
+    }
   }
   return out;
 }
@@ -68,18 +104,24 @@ std::string folded(std::string_view text) {
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
   std::string word;
-  const std::string lower = folded(text);
-  for (const char c : lower) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+  for (const char c : folded(text) + ' ') {
+    if (c != ' ') {
       word += c;
     } else if (!word.empty()) {
       words.push_back(std::move(word));
       word.clear();
     }
   }
-  if (!word.empty()) words.push_back(std::move(word));
   return words;
+}
+
+/// The start of `text`, cut between characters.
+std::string_view start_of(std::string_view text, std::size_t bytes_max) {
+  std::size_t end = std::min(text.size(), bytes_max);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) {
+    --end;
+  }
+  return text.substr(0, end);
 }
 
 class HistorySearch final : public Tool {
@@ -130,7 +172,7 @@ class HistorySearch final : public Tool {
       if (score == 0) continue;
       matches.push_back({score, recorded.cursor.seq,
                          fmt::format("[{} {}] {}", to_history_time(recorded.time), who,
-                                     json::to_valid_utf8(text.substr(0, kLineBytesMax)))});
+                                     start_of(text, kLineBytesMax))});
     }
     std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) {
       return a.score != b.score ? a.score > b.score : a.seq > b.seq;

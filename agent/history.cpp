@@ -1,5 +1,6 @@
 #include "agent/history.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace parlance::agent {
@@ -12,6 +13,24 @@ std::size_t bytes_of(const std::vector<ChatMessage>& messages) {
     for (const ToolCall& call : message.tool_calls) sum += call.name.size() + call.arguments.size();
   }
   return sum;
+}
+
+/// Adds a result for every call that has none: its run ended before the tools did. Providers refuse
+/// a conversation with an open call, and with it every later message of the session.
+void close_open_calls(std::vector<ChatMessage>& messages) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    std::size_t after = i + 1;  // The calls' results follow them.
+    while (after < messages.size() && messages[after].role == Role::tool) ++after;
+    for (const ToolCall& call : std::vector<ToolCall>(messages[i].tool_calls)) {
+      const auto begin = messages.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto end = messages.begin() + static_cast<std::ptrdiff_t>(after);
+      if (std::any_of(begin, end, [&](const auto& m) { return m.tool_call_id == call.id; })) {
+        continue;
+      }
+      messages.insert(end, {Role::tool, "The run ended before this call did.", {}, call.id});
+      ++after;
+    }
+  }
 }
 
 }  // namespace
@@ -35,6 +54,7 @@ void append_step(std::vector<ChatMessage>& out, const StepRecorded& step) {
 }
 
 void History::add(std::vector<ChatMessage> exchange) {
+  close_open_calls(exchange);
   const std::size_t bytes = bytes_of(exchange);
   bytes_ += bytes;
   exchange.shrink_to_fit();

@@ -18,7 +18,8 @@ class History {
  public:
   explicit History(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  /// Adds an ended message with its steps, and forgets the oldest ones past the limit.
+  /// Adds an ended message with its steps, and forgets the oldest ones past the limit. A call that
+  /// was not answered, because its run was ended first, gets a result that says so.
   void add(std::vector<ChatMessage> exchange);
 
   /// All remembered messages, oldest first.

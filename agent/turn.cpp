@@ -104,7 +104,7 @@ Effects Turn::step(Input input) {
   } else if (std::holds_alternative<CancelAsked>(input)) {
     stop_work(out);
     std::vector<Event> events;
-    if (auto step = partial_step()) events.push_back(std::move(*step));
+    keep_partial(events);
     for (const MessageId& id : heard_) {
       events.push_back(
           RunEnded{id, RunOutcome::cancelled, id == message_id_ ? usage_ : ModelUsage{}});
@@ -220,7 +220,7 @@ void Turn::retry_or_fail(CallFailed failure, Effects& out) {
 
 void Turn::fail(Errc code, std::string why, Effects& out) {
   std::vector<Event> events;
-  if (auto step = partial_step()) events.push_back(std::move(*step));
+  keep_partial(events);
   for (const MessageId& id : heard_) {
     events.push_back(RunFailed{id, why, code, id == message_id_ ? usage_ : ModelUsage{}});
   }
@@ -246,10 +246,13 @@ void Turn::count(const ModelAnswer& answer) {
   }
 }
 
-std::optional<StepRecorded> Turn::partial_step() const {
+/// Adds what was written of an answer that does not come to its end.
+void Turn::keep_partial(std::vector<Event>& events) {
   const std::string& text = text_.empty() ? text_shown_ : text_;
-  if (text.empty()) return std::nullopt;
-  return StepRecorded{message_id_, StepType::partial_answer, text, {}, {}};
+  if (text.empty()) return;
+  StepRecorded step{message_id_, StepType::partial_answer, text, {}, {}};
+  append_step(conversation_, step);
+  events.push_back(std::move(step));
 }
 
 std::vector<SteerArrived> Turn::take_unheard() {

@@ -128,7 +128,7 @@ class Turn {
   void stop_work(Effects& out);
   void end(std::vector<Event> events, Effects& out);
   void count(const ModelAnswer& answer);
-  std::optional<StepRecorded> partial_step() const;
+  void keep_partial(std::vector<Event>& events);
 
   MessageId message_id_;
   const Options& options_;

@@ -8,7 +8,8 @@ namespace parlance {
 namespace {
 
 std::tm utc(WallTime time) {
-  const std::time_t seconds = static_cast<std::time_t>(time.ms / 1000);
+  const auto seconds = static_cast<std::time_t>(
+      std::chrono::floor<std::chrono::seconds>(std::chrono::milliseconds(time.ms)).count());
   std::tm out{};
   gmtime_r(&seconds, &out);
   return out;
@@ -30,7 +31,7 @@ std::string to_history_time(WallTime time) {
 std::string to_rfc3339(WallTime time) {
   const std::tm t = utc(time);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.tm_year + 1900, t.tm_mon + 1,
-                     t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, time.ms % 1000);
+                     t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, (time.ms % 1000 + 1000) % 1000);
 }
 
 }  // namespace parlance

@@ -2,6 +2,8 @@
 
 #include <charconv>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <rapidjson/error/en.h>
@@ -11,28 +13,48 @@
 namespace parlance::json {
 namespace {
 
-/// Nesting depth of brackets outside strings; RapidJSON's iterative parser has no limit of its own
-/// and destroying or walking a deep document recurses.
-bool deeper_than(std::string_view text, int depth_max) {
+Error invalid_at(std::size_t offset, std::string_view why) {
+  return {Errc::invalid_argument, fmt::format("not valid JSON at byte {}: {}", offset, why)};
+}
+
+/// The half of a surrogate pair that the escape at the start of `text` names: 'h'igh, 'l'ow, or 0.
+char surrogate_half(std::string_view text) {
+  if (text.size() < 4 || text[1] != 'u' || (text[2] | 0x20) != 'd') return 0;
+  const int digit = text[3] | 0x20;
+  if (digit == '8' || digit == '9' || digit == 'a' || digit == 'b') return 'h';
+  return digit >= 'c' && digit <= 'f' ? 'l' : 0;
+}
+
+/// What RapidJSON 1.1 lets pass: any nesting, though destroying or walking a deep document
+/// recurses; whatever stands behind a zero byte, which it takes for the end; and an escape that
+/// names a low surrogate alone, which it turns into ill-formed UTF-8.
+std::optional<Error> find_flaw(std::string_view text) {
   int depth = 0;
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    if (c == '\0') return invalid_at(i, "A zero byte.");
     if (in_string) {
       if (c == '\\') {
-        ++i;
+        const char half = surrogate_half(text.substr(i));
+        if (half == 'l') return invalid_at(i, "Half a surrogate pair in string.");
+        // Over the other half, which RapidJSON asks for.
+        i += half == 'h' ? 7 : 1;
       } else if (c == '"') {
         in_string = false;
       }
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
-      if (++depth > depth_max) return true;
+      if (++depth > kDepthMax) {
+        return Error{Errc::invalid_argument,
+                     fmt::format("JSON nested deeper than {} levels", kDepthMax)};
+      }
     } else if (c == '}' || c == ']') {
       --depth;
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 /// Length of the well-formed UTF-8 sequence at the start of `bytes`; 0 when it is ill-formed.
@@ -72,16 +94,12 @@ std::size_t ascii_prefix(std::string_view bytes) noexcept {
 }  // namespace
 
 Result<rapidjson::Document> parse(std::string_view text) {
-  if (deeper_than(text, kDepthMax)) {
-    return Error{Errc::invalid_argument,
-                 fmt::format("JSON nested deeper than {} levels", kDepthMax)};
-  }
+  if (auto flaw = find_flaw(text)) return std::move(*flaw);
   rapidjson::Document document;
   document.Parse<rapidjson::kParseValidateEncodingFlag>(text.data(), text.size());
   if (document.HasParseError()) {
-    return Error{Errc::invalid_argument,
-                 fmt::format("not valid JSON at byte {}: {}", document.GetErrorOffset(),
-                             rapidjson::GetParseError_En(document.GetParseError()))};
+    return invalid_at(document.GetErrorOffset(),
+                      rapidjson::GetParseError_En(document.GetParseError()));
   }
   return document;
 }

@@ -1,9 +1,12 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include "base/json.h"
 
 namespace parlance::log {
 namespace {
@@ -71,8 +74,12 @@ Result<Level> parse_level(std::string_view name) {
 
 std::string value(std::string_view text) {
   constexpr std::size_t kBytesMax = 200;
+  std::size_t end = std::min(text.size(), kBytesMax);
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) {
+    --end;  // Between characters.
+  }
   std::string out = "\"";
-  for (const char c : text.substr(0, kBytesMax)) {
+  for (const char c : json::to_valid_utf8(text.substr(0, end))) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -83,7 +90,7 @@ std::string value(std::string_view text) {
       out += c;
     }
   }
-  if (text.size() > kBytesMax) out += "...";
+  if (end < text.size()) out += "...";
   out += '"';
   return out;
 }

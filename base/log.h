@@ -20,8 +20,7 @@ Result<Level> parse_level(std::string_view name);
 bool enabled(Level level) noexcept;
 void write(Level level, std::string_view line);
 
-/// Makes `text` safe as a value: quoted when it has spaces, control bytes escaped, cut at 200
-/// bytes.
+/// Makes `text` safe as a value: valid UTF-8 in quotes, control bytes escaped, cut at 200 bytes.
 std::string value(std::string_view text);
 
 template <class... Args>

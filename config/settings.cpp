@@ -207,7 +207,7 @@ void read_root(Section& root, Settings& out, const Environment& environment) {
     if (parsed) {
       out.log_level = *parsed;
     } else {
-      root.problem("log_level", ": " + parsed.error().detail);
+      root.problem("log_level", "is not known: " + parsed.error().detail);
     }
   }
   read_listeners(root, out.net);

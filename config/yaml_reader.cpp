@@ -9,6 +9,7 @@ namespace parlance::config {
 namespace {
 
 int line_of(const YAML::Node& node) {
+  if (!node.IsDefined()) return 0;
   const YAML::Mark mark = node.Mark();
   return mark.is_null() ? 0 : mark.line + 1;
 }
@@ -53,6 +54,10 @@ Section::Section(const YAML::Node& node, std::string path, std::vector<Problem>&
 
 YAML::Node Section::take(const char* key) {
   taken_.insert(key);
+  return find(key);
+}
+
+YAML::Node Section::find(const char* key) const {
   if (!node_.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
   // Through a constant reference: a plain operator[] would add the key.
   return std::as_const(node_)[key];
@@ -64,11 +69,11 @@ void Section::problem_at(const YAML::Node& node, const char* key, const std::str
 }
 
 void Section::problem(const char* key, std::string text) {
-  problem_at(take(key), key, text);
+  problem_at(find(key), key, text);
 }
 
 bool Section::has(const char* key) const {
-  return node_.IsMap() && std::as_const(node_)[key].IsDefined();
+  return find(key).IsDefined();
 }
 
 int Section::line() const {

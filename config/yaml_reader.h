@@ -38,6 +38,7 @@ class Section {
 
  private:
   YAML::Node take(const char* key);
+  YAML::Node find(const char* key) const;
   void problem_at(const YAML::Node& node, const char* key, const std::string& text);
 
   YAML::Node node_;

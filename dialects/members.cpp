@@ -85,9 +85,8 @@ Status read_members(std::string_view text, std::span<Member> members) {
   const rapidjson::ParseResult parsed = reader.Parse(stream, collector);
   if (!parsed.IsError()) return {};
   if (!collector.error().empty()) return Error{Errc::invalid_argument, collector.error()};
-  return Error{Errc::invalid_argument,
-               fmt::format("not valid JSON at byte {}: {}", parsed.Offset(),
-                           rapidjson::GetParseError_En(parsed.Code()))};
+  return Error{Errc::invalid_argument, fmt::format("not valid JSON at byte {}: {}", parsed.Offset(),
+                                                   rapidjson::GetParseError_En(parsed.Code()))};
 }
 
 }  // namespace parlance::dialects

@@ -177,17 +177,15 @@ std::optional<Entry> entry_of(const Event& event) {
 
 bool valid_message_id(std::string_view text) noexcept {
   return !text.empty() && text.size() <= kMessageIdBytesMax && json::valid_utf8(text) &&
-         std::none_of(text.begin(), text.end(), [](char c) {
-           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-         });
+         std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 // ---- Client frames ----
 
 ClientFrame parse_frame(std::string_view text, const Limits& limits) {
   enum { type, message, message_id, on_busy, data };
-  std::array<Member, 5> members{
-      {{"type"}, {"message"}, {"message_id"}, {"on_busy"}, {"data"}}};
+  std::array<Member, 5> members{{{"type"}, {"message"}, {"message_id"}, {"on_busy"}, {"data"}}};
   if (const Status read = read_members(text, members); !read) {
     return BadFrame{"the frame cannot be read: " + read.error().detail, {}};
   }
@@ -229,9 +227,8 @@ ClientFrame parse_frame(std::string_view text, const Limits& limits) {
     }
     return Ping{payload.text};
   }
-  return BadFrame{fmt::format("unknown type \"{}\"; one of {} is expected", excerpt(kind.text),
-                              kTypes),
-                  {}};
+  return BadFrame{
+      fmt::format("unknown type \"{}\"; one of {} is expected", excerpt(kind.text), kTypes), {}};
 }
 
 // ---- Server frames ----

@@ -138,7 +138,9 @@ void Core::drain(std::chrono::seconds retry_after) {
   draining_ = true;
   retry_after_ = retry_after;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].socket) slots_[i].socket->end(retry_after);
+    if (!slots_[i].socket) continue;
+    slots_[i].socket->end(retry_after);
+    schedule(*slots_[i].socket, now() + 1);  // One that was closing already waits less now.
   }
   for (HttpConnection* connection : http_) connection->drain();
 }

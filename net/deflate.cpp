@@ -33,7 +33,8 @@ bool fits(std::string_view offer) {
   while (!offer.empty()) {
     std::string_view parameter = take(offer, ';');
     const std::string_view name = take(parameter, '=');
-    if (name == "server_max_window_bits" && parameter != "15" && parameter != "\"15\"") return false;
+    if (name == "server_max_window_bits" && parameter != "15" && parameter != "\"15\"")
+      return false;
     if (name != "server_max_window_bits" && name != "client_max_window_bits" &&
         name != "server_no_context_takeover" && name != "client_no_context_takeover") {
       return false;

@@ -231,10 +231,8 @@ void Fanout::on_page(Subscriber& subscriber, const Result<EventPage>& page) {
   if (page->events.empty() && page->last.seq > subscriber.position_.seq) {
     return read_gap(subscriber);  // The log no longer holds what comes next.
   }
-  const EventSeq newest = page->events.empty()
-                              ? page->last.seq
-                              : std::max(page->last.seq, subscriber.channel_->newest);
-  go_on(subscriber, newest);
+  // More may have been told since the page was read.
+  go_on(subscriber, std::max(page->last.seq, subscriber.channel_->newest));
 }
 
 /// Tells where a new watcher stands; false when its cursor cannot be served.
@@ -290,17 +288,17 @@ void Fanout::go_on(Subscriber& subscriber, EventSeq newest) {
 void Fanout::go_live(Subscriber& subscriber) {
   subscriber.state_ = State::live;
   if (!subscriber.tokens_) return;
-  gateway_->snapshot(subscriber.session(), [ref = ref(subscriber)](
-                                               std::optional<TextSnapshot> snapshot) {
-    Subscriber* const s = ref.get();
-    if (s == nullptr || s->state_ != State::live || s->text_live_) return;
-    s->text_live_ = true;
-    if (!snapshot || snapshot->text.empty()) return;
-    Fanout& self = *ref.fanout_;
-    self.scratch_.clear();
-    step_stream::append_snapshot(self.scratch_, s->session().text, *snapshot);
-    self.send_json(*s, self.scratch_, {}, Pace::live);
-  });
+  gateway_->snapshot(subscriber.session(),
+                     [ref = ref(subscriber)](std::optional<TextSnapshot> snapshot) {
+                       Subscriber* const s = ref.get();
+                       if (s == nullptr || s->state_ != State::live || s->text_live_) return;
+                       s->text_live_ = true;
+                       if (!snapshot || snapshot->text.empty()) return;
+                       Fanout& self = *ref.fanout_;
+                       self.scratch_.clear();
+                       step_stream::append_snapshot(self.scratch_, s->session().text, *snapshot);
+                       self.send_json(*s, self.scratch_, {}, Pace::live);
+                     });
 }
 
 void Fanout::on_drained(Subscriber& subscriber) {
@@ -318,8 +316,7 @@ void Fanout::replay(Subscriber& subscriber, MessageId message_id, const Cursor& 
     subscriber.replays_ = std::make_unique<std::vector<Subscriber::Replay>>();
   }
   auto& replays = *subscriber.replays_;
-  const EventSeq from =
-      subscriber.acks_ && accepted.seq > 0 ? accepted.seq - 1 : accepted.seq;
+  const EventSeq from = subscriber.acks_ && accepted.seq > 0 ? accepted.seq - 1 : accepted.seq;
   const auto same = std::find_if(replays.begin(), replays.end(), [&](const auto& replay) {
     return replay.message_id == message_id;
   });
@@ -358,8 +355,8 @@ bool Fanout::held_by_replay(Subscriber& subscriber, const RecordedEvent& event) 
 /// Reads for the first replay that is not done; one at a time, as the queue allows.
 void Fanout::read_replay(Subscriber& subscriber) {
   auto& replays = *subscriber.replays_;
-  const auto current = std::find_if(replays.begin(), replays.end(),
-                                    [](const auto& replay) { return !replay.done; });
+  const auto current =
+      std::find_if(replays.begin(), replays.end(), [](const auto& replay) { return !replay.done; });
   if (current == replays.end() || current->reading) return;
   if (subscriber.queued_bytes() > options_.catch_up_low_water_bytes) return;
   current->reading = true;
@@ -395,9 +392,8 @@ void Fanout::on_replay_page(Subscriber& subscriber, const MessageId& message_id,
       break;
     }
   }
-  if (page->events.empty() || replay->through >= std::max(page->last.seq, replay->newest)) {
-    replay->done = true;
-  }
+  const bool trimmed = page->events.empty() && page->last.seq > replay->through;
+  if (trimmed || replay->through >= std::max(page->last.seq, replay->newest)) replay->done = true;
   const bool done = replay->done;
   if (done && subscriber.position_known_ && replay->through <= subscriber.position_.seq) {
     replays.erase(replay);

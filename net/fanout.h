@@ -3,8 +3,9 @@
 //
 // A watcher with a cursor first catches up from the log, page by page as fast as it reads, then is
 // live. No gap and no duplicate, because every recorded event has a place in the log and a watcher
-// remembers the last one it was given: what it was given before is skipped, and a hole sends it back
-// to the log. What happens while it catches up is not queued for it; it only means one more read.
+// remembers the last one it was given: what it was given before is skipped, and a hole sends it
+// back to the log. What happens while it catches up is not queued for it; it only means one more
+// read.
 //
 // Thread: the core. Owns no connection: a Subscriber detaches itself before it dies. Callbacks of
 // the gateway name a subscriber by slot and generation, so they may come after its death.
@@ -39,9 +40,9 @@ inline constexpr std::size_t kWires = 3;
 Frame encode_for(Wire wire, std::string_view json, std::string_view id, const Options& options);
 
 struct AttachOptions {
-  bool tokens = false;                  ///< Also deltas, snapshots and resets.
-  bool acks = false;                    ///< Also the users' own messages.
-  std::optional<Cursor> after = {};     ///< Replay from there. {0, 0} is the log's beginning.
+  bool tokens = false;               ///< Also deltas, snapshots and resets.
+  bool acks = false;                 ///< Also the users' own messages.
+  std::optional<Cursor> after = {};  ///< Replay from there. {0, 0} is the log's beginning.
 };
 
 /// What a watcher is called in callbacks. Small enough to travel inside a std::function.
@@ -118,9 +119,9 @@ class Subscriber {
   State state_ = State::live;
   bool tokens_ : 1 = false;
   bool acks_ : 1 = false;
-  bool reading_ : 1 = false;         ///< A page is on its way.
+  bool reading_ : 1 = false;          ///< A page is on its way.
   bool waits_for_queue_ : 1 = false;  ///< The next page follows when the queue is low.
-  bool text_live_ : 1 = false;       ///< The snapshot is through: deltas are shown.
+  bool text_live_ : 1 = false;        ///< The snapshot is through: deltas are shown.
   bool position_known_ : 1 = false;
 };
 

@@ -124,9 +124,8 @@ std::size_t FrontEnd::close_all(std::chrono::seconds retry_after,
     stopped.push_back(told->get_future());
     asio::post(core->io(), [core, told] {
       core->stop();
-      asio::post(core->io(), [core, told] {
-        asio::post(core->io(), [told] { told->set_value(); });
-      });
+      asio::post(core->io(),
+                 [core, told] { asio::post(core->io(), [told] { told->set_value(); }); });
     });
   }
   const auto deadline = std::chrono::steady_clock::now() + kStopTimeMax;

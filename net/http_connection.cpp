@@ -125,15 +125,13 @@ struct HttpConnection::Incoming {
 };
 
 void serve_http(Core& core, UniqueFd fd, ConnectionPermit permit) {
-  const auto connection =
-      std::make_shared<HttpConnection>(core, std::move(fd), std::move(permit));
+  const auto connection = std::make_shared<HttpConnection>(core, std::move(fd), std::move(permit));
   asio::co_spawn(core.io(), connection->run(),
                  [connection](std::exception_ptr thrown) { log_end(thrown); });
 }
 
 void refuse_http(Core& core, UniqueFd fd) {
-  const auto connection =
-      std::make_shared<HttpConnection>(core, std::move(fd), ConnectionPermit());
+  const auto connection = std::make_shared<HttpConnection>(core, std::move(fd), ConnectionPermit());
   asio::co_spawn(core.io(), connection->run_refusal(),
                  [connection](std::exception_ptr thrown) { log_end(thrown); });
 }
@@ -196,6 +194,13 @@ HttpResponse HttpConnection::refuse(int status, std::string detail) {
   return to_response(Problem{.status = status, .detail = std::move(detail)}, request_id_);
 }
 
+/// For what leaves in doubt where the next request begins.
+HttpResponse HttpConnection::refuse_and_close(std::string detail) {
+  HttpResponse response = refuse(400, std::move(detail));
+  response.close = true;
+  return response;
+}
+
 // ---- Reading one request ----
 
 asio::awaitable<bool> HttpConnection::await_first_byte() {
@@ -228,8 +233,8 @@ asio::awaitable<bool> HttpConnection::read_request(Incoming& incoming) {
 asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
   timed_out_ = false;
   expire_in(core_->options().body_timeout);
-  if (!incoming.parser.is_done() && has_token(incoming.header(http::field::expect), "100-continue") &&
-      buffer_.size() == 0) {
+  if (!incoming.parser.is_done() &&
+      has_token(incoming.header(http::field::expect), "100-continue") && buffer_.size() == 0) {
     if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
     expire_in(core_->options().body_timeout);
   }
@@ -258,12 +263,12 @@ std::optional<HttpResponse> HttpConnection::check(Incoming& incoming) {
   incoming.request.method = text(header.method_string());
   const std::size_t hosts = header.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && header.version() >= 11)) {
-    return refuse(400, "exactly one Host header is needed");
+    return refuse_and_close("exactly one Host header is needed");
   }
   if (header.count(http::field::transfer_encoding) > 0 &&
       (!incoming.parser.chunked() || header.version() < 11 ||
        !boost::beast::iequals(header[http::field::transfer_encoding], "chunked"))) {
-    return refuse(400, "the only transfer coding understood is chunked");
+    return refuse_and_close("the only transfer coding understood is chunked");
   }
   const std::string_view expect = incoming.header(http::field::expect);
   if (!expect.empty() && !has_token(expect, "100-continue")) {
@@ -349,7 +354,8 @@ std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
   if (!is_socket) {
     std::string head = wire_head(200, request_id_);
     head +=
-        "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
+        "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, "
+        "no-transform\r\n"
         "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
     error_code error;
     SseOpening opening{.fd = UniqueFd(socket_.release(error)),
@@ -360,9 +366,10 @@ std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
     if (&home == core_.get()) {
       open_events(home, std::move(opening));
     } else {
-      asio::post(home.io(), [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
-        open_events(*core, std::move(opening));
-      });
+      asio::post(home.io(),
+                 [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
+                   open_events(*core, std::move(opening));
+                 });
     }
     return std::nullopt;
   }
@@ -439,7 +446,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   }
 
   if (response->status >= 400 && response->status < 500) metrics::get().input_refused.add();
-  const bool keep_alive = readable && incoming.parser.is_done() &&
+  const bool keep_alive = readable && !response->close && incoming.parser.is_done() &&
                           incoming.parser.get().keep_alive() && !core_->draining();
   log::debug("request id={} method={} path={} status={}", request_id_,
              log::value(incoming.request.method),
@@ -452,8 +459,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
 
 asio::awaitable<bool> HttpConnection::write(std::string bytes) {
   expire_in(core_->options().write_timeout);
-  const auto [error, written] =
-      co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
+  const auto [error, written] = co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
   deadline_ = 0;
   core_->counts.bytes_sent += written;
   co_return !error;

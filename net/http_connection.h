@@ -1,8 +1,7 @@
 // One accepted connection that speaks HTTP/1.1, until it ends or becomes a WebSocket or an event
 // stream. A coroutine: one request after the other, so pipelining is safe; everything about the
-// wire is limited in size and time. Stays on the core that accepted it; sockets of a chat move on to
-// their session's core.
-// Kept alive by its coroutine. Its core knows it, to end it.
+// wire is limited in size and time. Stays on the core that accepted it; sockets of a chat move on
+// to their session's core. Kept alive by its coroutine. Its core knows it, to end it.
 #pragma once
 
 #include <memory>
@@ -60,6 +59,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void expire_in(std::chrono::milliseconds time) { deadline_ = core_->now() + core_->ticks(time); }
   HttpResponse refuse(int status, std::string detail);
+  HttpResponse refuse_and_close(std::string detail);
 
   const std::shared_ptr<Core> core_;
   ConnectionPermit permit_;

@@ -31,7 +31,7 @@ asio::awaitable<Value> reply_of(Start start) {
     begin([waiting](Value value) {
       auto executor = asio::get_associated_executor(*waiting);
       asio::post(executor, [waiting, value = std::move(value)]() mutable {
-        std::move(*waiting)(std::move(value));
+        std::move (*waiting)(std::move(value));
       });
     });
   };
@@ -45,21 +45,22 @@ step_stream::Limits limits_of(const Options& options) {
 
 HttpResponse about() {
   return {.content_type = "text/plain; charset=utf-8",
-          .body = "Parlance: a chat backend. Each chat is a durable log that any client can resume.\n"
-                  "\n"
-                  "Talk to it:\n"
-                  "  WebSocket  /chat/{chat_id}            send "
-                  "{\"type\":\"client\",\"message\":\"hello\",\"message_id\":\"m1\"}\n"
-                  "  GET        /chat/{chat_id}/events     the same as server-sent events\n"
-                  "  POST       /chat/{chat_id}/messages   {\"message\":\"hello\"}\n"
-                  "  POST       /chat/{chat_id}/cancel     stop the answer in progress\n"
-                  "  GET        /history/{chat_id}         the conversation so far\n"
-                  "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
-                  "stored\n"
-                  "  GET        /healthz /readyz /metrics\n"
-                  "\n"
-                  "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
-                  "adds the users' messages.\n"};
+          .body =
+              "Parlance: a chat backend. Each chat is a durable log that any client can resume.\n"
+              "\n"
+              "Talk to it:\n"
+              "  WebSocket  /chat/{chat_id}            send "
+              "{\"type\":\"client\",\"message\":\"hello\",\"message_id\":\"m1\"}\n"
+              "  GET        /chat/{chat_id}/events     the same as server-sent events\n"
+              "  POST       /chat/{chat_id}/messages   {\"message\":\"hello\"}\n"
+              "  POST       /chat/{chat_id}/cancel     stop the answer in progress\n"
+              "  GET        /history/{chat_id}         the conversation so far\n"
+              "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
+              "stored\n"
+              "  GET        /healthz /readyz /metrics\n"
+              "\n"
+              "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
+              "adds the users' messages.\n"};
 }
 
 // ---- History ----
@@ -175,8 +176,8 @@ asio::awaitable<HttpResponse> submit(Core& core, const HttpRequest& request) {
     co_return to_response(problem, request.id);
   }
   if (command.message_id.text.empty()) {
-    command.message_id.text = command.idempotency_key.empty() ? random_hex(16)
-                                                              : "idem-" + command.idempotency_key;
+    command.message_id.text =
+        command.idempotency_key.empty() ? random_hex(16) : "idem-" + command.idempotency_key;
   }
   const bool keyed = !command.idempotency_key.empty();
   const SessionId session{request.route.chat_id};

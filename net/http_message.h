@@ -26,6 +26,7 @@ struct HttpResponse {
   std::string_view content_type = "application/json";
   std::string body = {};
   std::vector<std::pair<std::string_view, std::string>> headers = {};
+  bool close = false;  ///< The connection ends with this answer.
 };
 
 /// `problem` as an answer to the request with `request_id`.

@@ -79,10 +79,10 @@ Result<BoundAddress> bind_address(const std::string& address) {
   if (error) return refused(address, "the host is not a numeric address");
 
   const asio::ip::tcp::endpoint wanted(ip, static_cast<unsigned short>(port));
-  BoundAddress bound{
-      .fd = UniqueFd(socket(wanted.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
-      .text = {},
-      .loopback = ip.is_loopback()};
+  BoundAddress bound{.fd = UniqueFd(socket(wanted.protocol().family(),
+                                           SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+                     .text = {},
+                     .loopback = ip.is_loopback()};
   if (!bound.fd) return refused(address, std::strerror(errno));
   set_options(bound.fd.get());
   if (ip.is_v6()) set_option(bound.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -104,8 +104,9 @@ Listener::Listener(Core& core, UniqueFd fd)
     : core_(core.shared_from_this()),
       socket_(std::make_unique<asio::posix::basic_stream_descriptor<Executor>>(core.io(),
                                                                                fd.release())),
-      timer_(std::make_unique<asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>>(
-          core.io())) {}
+      timer_(
+          std::make_unique<asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>>(
+              core.io())) {}
 
 void Listener::start() {
   wait();

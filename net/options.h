@@ -19,7 +19,8 @@ struct Options {
   // ---- Who ----
 
   /// Keys that a client may present. Empty: everything is open, which is refused for a listener
-  /// that others can reach unless `auth_none` says so. From the environment or a file; never logged.
+  /// that others can reach unless `auth_none` says so. From the environment or a file; never
+  /// logged.
   std::vector<std::string> api_keys;
   /// Open on purpose, also beyond loopback (`auth: none`).
   bool auth_none = false;

@@ -29,7 +29,9 @@ OutboundQueue::Flushed OutboundQueue::flush(int fd, std::uint64_t& bytes_written
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = count;
-    const ssize_t written = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    const ssize_t written = count == 1 ? ::send(fd, parts[0].iov_base, parts[0].iov_len, kFlags)
+                                       : sendmsg(fd, &message, kFlags);
     if (written < 0) {
       if (errno == EINTR) continue;
       return errno == EAGAIN || errno == EWOULDBLOCK ? Flushed::blocked : Flushed::failed;

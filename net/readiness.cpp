@@ -6,6 +6,8 @@
 namespace parlance::net {
 namespace {
 
+constexpr std::uint32_t kRead = EPOLLIN | EPOLLRDHUP;
+
 int make_epoll() {
   const int fd = epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
@@ -42,6 +44,7 @@ void ReadinessSet::tell() {
     static_cast<ReadinessListener*>(event.data.ptr)
         ->on_ready({.read = (event.events & EPOLLIN) != 0,
                     .write = (event.events & EPOLLOUT) != 0,
+                    .ended = (event.events & EPOLLRDHUP) != 0,
                     .failed = (event.events & (EPOLLERR | EPOLLHUP)) != 0});
   }
   batch_size_ = 0;
@@ -49,14 +52,14 @@ void ReadinessSet::tell() {
 
 bool ReadinessSet::add(int fd, ReadinessListener& listener) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = kRead | EPOLLET;
   event.data.ptr = &listener;
   return epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void ReadinessSet::change(int fd, ReadinessListener& listener, bool read, bool write) {
   epoll_event event{};
-  event.events = (read ? EPOLLIN : 0U) | (write ? EPOLLOUT : 0U);
+  event.events = (read ? kRead : 0U) | (write ? EPOLLOUT : 0U) | EPOLLET;
   event.data.ptr = &listener;
   epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, fd, &event);
 }

@@ -1,7 +1,7 @@
 // Tells which of a core's long-lived sockets can be read or written: one epoll set, itself waited
 // for by the core's io_context. A socket costs nothing in user memory and is never re-armed, and a
-// busy turn serves up to kBatch sockets with one system call (docs/adr: own framing, own readiness).
-// Thread: the core.
+// busy turn serves up to kBatch sockets with one system call (docs/adr: own framing, own
+// readiness). Thread: the core.
 #pragma once
 
 #include <array>
@@ -22,6 +22,7 @@ class ReadinessListener {
   struct Ready {
     bool read = false;
     bool write = false;
+    bool ended = false;   ///< The peer sends no more; what it sent may still have to be read.
     bool failed = false;  ///< Both directions are over; told also to who waits for nothing.
   };
   virtual void on_ready(Ready ready) = 0;
@@ -37,9 +38,11 @@ class ReadinessSet {
   /// Stops for good and closes the set. The sockets stay their owners'.
   void stop();
 
-  /// Watches `fd` for reading. Level-triggered: what is left unread is told again.
-  /// False when the kernel refuses.
+  /// Watches `fd` for reading. Edge-triggered, which spares the kernel a second look at every
+  /// socket that was read: a listener reads until a read comes short, or calls change(). False when
+  /// the kernel refuses.
   bool add(int fd, ReadinessListener& listener);
+  /// What holds now of the given kinds is told once more.
   void change(int fd, ReadinessListener& listener, bool read, bool write);
   /// Nothing is told to `listener` any more, also not of the batch being told now.
   void remove(int fd, const ReadinessListener& listener);

@@ -76,8 +76,7 @@ Result<RequestTarget> parse_target(std::string_view target) {
     query.remove_prefix(std::min(pair.size() + 1, query.size()));
     const std::size_t equals = std::min(pair.find('='), pair.size());
     std::optional<std::string> key = decode(pair.substr(0, equals), true);
-    std::optional<std::string> value =
-        decode(pair.substr(std::min(equals + 1, pair.size())), true);
+    std::optional<std::string> value = decode(pair.substr(std::min(equals + 1, pair.size())), true);
     if (!key || !value) return broken();
     out.query.emplace_back(std::move(*key), std::move(*value));
   }

@@ -1,5 +1,6 @@
 #include "net/stream_socket.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <sys/socket.h>
@@ -18,9 +19,7 @@ StreamSocket::~StreamSocket() = default;
 void StreamSocket::send(const Frame& frame, EventSeq seq, Pace pace) {
   if (closing_ || overflowed_ || retired_) return;
   const std::size_t bytes_max = core_.options().write_queue_bytes_max;
-  const auto over = [&] {
-    return !queue_.empty() && queue_.bytes() + frame->size() > bytes_max;
-  };
+  const auto over = [&] { return !queue_.empty() && queue_.bytes() + frame->size() > bytes_max; };
   if (pace == Pace::live && over()) {
     // A burst within one turn is not a slow reader.
     if (!blocked_) queue_.flush(fd_.get(), core_.counts.bytes_sent);
@@ -53,6 +52,8 @@ void StreamSocket::on_ready(Ready ready) {
   if (ready.failed && paused_) return core_.retire(*this);
   if (ready.write) flush();
   if (!retired_ && (ready.read || ready.failed)) on_readable();
+  // A short read does not show the end of file behind it, and there will be no further edge.
+  if (ready.ended && !paused_) read_again();
 }
 
 void StreamSocket::flush() {
@@ -96,26 +97,38 @@ void StreamSocket::pause_reading(bool pause) {
   if (!retired_) update_interest();
 }
 
+void StreamSocket::read_again() {
+  if (!retired_) core_.readiness().change(fd_.get(), *this, interest_read_, interest_write_);
+}
+
 void StreamSocket::begin_close() {
   if (closing_) return;
   closing_ = true;
   paused_ = false;
   progress_ = core_.now();
   core_.fanout().detach(*this);
-  core_.schedule(*this, core_.now() + core_.ticks(core_.options().close_timeout));
+  core_.schedule(*this, core_.now() + close_time());
   core_.flush_later(*this);
 }
 
 void StreamSocket::discard_input() {
   const std::span<char> buffer = core_.read_buffer();
   const ssize_t got = recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  core_.retire(*this);
+  if (got < 0 && errno == EAGAIN) return;
+  if (got == 0 || (got < 0 && errno != EINTR)) return core_.retire(*this);
+  if (got < 0 || static_cast<std::size_t>(got) == buffer.size()) read_again();
+}
+
+/// A node that stops waits less for those who do not answer.
+Tick StreamSocket::close_time() const {
+  const Options& options = core_.options();
+  return core_.ticks(core_.draining() ? std::min(options.close_timeout, options.linger_timeout)
+                                      : options.close_timeout);
 }
 
 bool StreamSocket::close_is_due() {
   if (!closing_) return false;
-  const Tick deadline = progress_ + core_.ticks(core_.options().close_timeout);
+  const Tick deadline = progress_ + close_time();
   if (core_.now() >= deadline) {
     core_.retire(*this);
   } else {
@@ -125,8 +138,7 @@ bool StreamSocket::close_is_due() {
 }
 
 bool StreamSocket::write_stalled() const {
-  return !queue_.empty() &&
-         core_.now() - progress_ >= core_.ticks(core_.options().write_timeout);
+  return !queue_.empty() && core_.now() - progress_ >= core_.ticks(core_.options().write_timeout);
 }
 
 }  // namespace parlance::net

@@ -32,7 +32,7 @@ class StreamSocket : public Subscriber, public ReadinessListener {
   virtual void end(std::chrono::seconds retry_after) = 0;
 
  protected:
-  /// The socket may be read.
+  /// The socket may be read. Must read until a read comes short, or call read_again().
   virtual void on_readable() = 0;
   /// A tick that schedule() asked for.
   virtual void on_due() = 0;
@@ -54,8 +54,11 @@ class StreamSocket : public Subscriber, public ReadinessListener {
   bool write_stalled() const;
   /// While closing: retires when the time is over. Returns true when closing.
   bool close_is_due();
+  Tick close_time() const;
 
   void pause_reading(bool pause);
+  /// There may be more than was read now: others first, then on_readable() again.
+  void read_again();
   bool reading_paused() const noexcept { return paused_; }
   void drop_unsent() { queue_.drop_unsent(); }
   EventSeq last_seq_written() const noexcept { return queue_.last_seq_written(); }
@@ -78,14 +81,14 @@ class StreamSocket : public Subscriber, public ReadinessListener {
   ConnectionPermit permit_;
   UniqueFd fd_;
   std::uint32_t slot_ = 0;
-  Tick due_ = 0;             ///< Of the earliest entry in the wheel; 0 for none.
-  Tick progress_ = 0;        ///< When something was last written, or the close began.
-  bool dirty_ : 1 = false;   ///< In the core's list.
+  Tick due_ = 0;            ///< Of the earliest entry in the wheel; 0 for none.
+  Tick progress_ = 0;       ///< When something was last written, or the close began.
+  bool dirty_ : 1 = false;  ///< In the core's list.
   bool retired_ : 1 = false;
   bool blocked_ : 1 = false;  ///< The kernel's buffer is full.
   bool paused_ : 1 = false;
   bool closing_ : 1 = false;
-  bool shut_ : 1 = false;     ///< Our direction is over.
+  bool shut_ : 1 = false;  ///< Our direction is over.
   bool overflowed_ : 1 = false;
   bool interest_read_ : 1 = true;
   bool interest_write_ : 1 = false;

@@ -64,11 +64,13 @@ void WebSocketConnection::on_readable() {
   if (closing()) return discard_input();
   const std::span<char> buffer = core().read_buffer();
   const ssize_t got = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got < 0 && errno == EAGAIN) return;
+  if (got < 0 && errno == EINTR) return read_again();
   if (got <= 0) return core().retire(*this);
   last_heard_ = core().now();
   pings_unanswered_ = 0;
   consume(buffer.first(static_cast<std::size_t>(got)));
+  if (static_cast<std::size_t>(got) == buffer.size()) read_again();
 }
 
 void WebSocketConnection::consume(std::span<char> bytes) {
@@ -139,9 +141,9 @@ bool WebSocketConnection::on_message(Opcode opcode, std::string_view payload) {
     return may_go_on();
   }
   const Options& options = core().options();
-  step_stream::ClientFrame frame =
-      step_stream::parse_frame(payload, {.message_bytes_max = options.message_bytes_max,
-                                         .ping_bytes_max = options.ping_bytes_max});
+  step_stream::ClientFrame frame = step_stream::parse_frame(
+      payload,
+      {.message_bytes_max = options.message_bytes_max, .ping_bytes_max = options.ping_bytes_max});
   if (auto* submitted = std::get_if<SubmitMessage>(&frame)) {
     submit(std::move(*submitted));
   } else if (auto* cancelled = std::get_if<CancelMessage>(&frame)) {
@@ -207,14 +209,13 @@ void WebSocketConnection::submit(SubmitMessage command) {
 void WebSocketConnection::cancel(CancelMessage command) {
   ++in_flight_;
   std::optional<MessageId> id = command.message_id;
-  core().gateway().cancel(
-      session(), std::move(command),
-      [ref = core().fanout().ref(*this), id = std::move(id)](Status status) {
-        WebSocketConnection* const self = connection(ref);
-        if (self == nullptr) return;
-        if (!status) self->send_error(status.error().detail, id);
-        self->answered();
-      });
+  core().gateway().cancel(session(), std::move(command),
+                          [ref = core().fanout().ref(*this), id = std::move(id)](Status status) {
+                            WebSocketConnection* const self = connection(ref);
+                            if (self == nullptr) return;
+                            if (!status) self->send_error(status.error().detail, id);
+                            self->answered();
+                          });
 }
 
 void WebSocketConnection::ping(std::optional<std::string> data) {
@@ -237,9 +238,8 @@ void WebSocketConnection::on_pong_reply(const SubscriberRef& ref, const Status& 
   WebSocketConnection* const self = connection(ref);
   if (self == nullptr) return;
   if (status) {
-    self->send_json([&](std::string& out) {
-      step_stream::append_pong(out, self->session().text, data);
-    });
+    self->send_json(
+        [&](std::string& out) { step_stream::append_pong(out, self->session().text, data); });
   } else {
     self->send_error(status.error().detail, {});
   }
@@ -268,9 +268,8 @@ void WebSocketConnection::send_json(Append append) {
 void WebSocketConnection::send_error(std::string_view error,
                                      const std::optional<MessageId>& message_id) {
   metrics::get().input_refused.add();
-  send_json([&](std::string& out) {
-    step_stream::append_error(out, session().text, error, message_id);
-  });
+  send_json(
+      [&](std::string& out) { step_stream::append_error(out, session().text, error, message_id); });
 }
 
 // ---- Time ----
@@ -318,10 +317,10 @@ void WebSocketConnection::end(std::chrono::seconds retry_after) {
 void WebSocketConnection::on_overflow() {
   drop_unsent();
   const EventSeq seq = last_seq_written();
-  close(CloseCode::try_again_later,
-        seq == 0 ? "too slow; resume from your last cursor"
-                 : fmt::format("too slow; resume with after={}",
-                               to_string(Cursor{position().epoch, seq})));
+  close(CloseCode::try_again_later, seq == 0
+                                        ? "too slow; resume from your last cursor"
+                                        : fmt::format("too slow; resume with after={}",
+                                                      to_string(Cursor{position().epoch, seq})));
 }
 
 void WebSocketConnection::on_failed(const Error& error) {

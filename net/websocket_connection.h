@@ -19,8 +19,8 @@ struct WebSocketOpening {
   SessionId session;
   AttachOptions attach;
   bool deflate = false;
-  std::string answer;     ///< The 101 answer, sent first.
-  std::string read_ahead; ///< What the client sent after its handshake.
+  std::string answer;      ///< The 101 answer, sent first.
+  std::string read_ahead;  ///< What the client sent after its handshake.
 };
 
 /// Thread: the home core of the session.

@@ -162,7 +162,8 @@ FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t messag
 
     // The usual case: nothing is kept and the whole frame is here. It is read where it lies.
     if (!partial_ && bytes.size() >= 6) {
-      if ((outcome.error = check_start(byte_at(bytes, 0), byte_at(bytes, 1), inflater != nullptr))) {
+      if ((outcome.error =
+               check_start(byte_at(bytes, 0), byte_at(bytes, 1), inflater != nullptr))) {
         return outcome;
       }
       Header header;
@@ -207,9 +208,9 @@ FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t messag
       p.payload_filled = 0;
       if (!is_control(p.header.opcode)) {
         if ((p.header.opcode == Opcode::continuation) != p.in_message) {
-          outcome.error = FrameError{.reason = p.in_message
-                                                   ? "a new message inside a fragmented one"
-                                                   : "a continuation of nothing"};
+          outcome.error =
+              FrameError{.reason = p.in_message ? "a new message inside a fragmented one"
+                                                : "a continuation of nothing"};
           return outcome;
         }
         if (p.header.payload_bytes > message_bytes_max - p.message.size()) {
@@ -253,9 +254,8 @@ FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t messag
       p.in_message = true;
     } else {
       const std::unique_ptr<Partial> done = std::move(partial_);
-      outcome.error =
-          dispatch_message(done->message_opcode, done->message_compressed, done->message,
-                           message_bytes_max, inflater, handler, go_on);
+      outcome.error = dispatch_message(done->message_opcode, done->message_compressed,
+                                       done->message, message_bytes_max, inflater, handler, go_on);
     }
     if (outcome.error) return outcome;
   }

@@ -40,8 +40,9 @@ bool has_token(std::string_view list, std::string_view token) noexcept {
 std::optional<dialects::Problem> problem_with_handshake(const HandshakeHeaders& headers) {
   if (!has_token(headers.upgrade, "websocket") || !has_token(headers.connection, "upgrade")) {
     return dialects::Problem{.status = 426,
-                             .detail = "this is a WebSocket; connect with Upgrade: websocket, or "
-                                       "read /events below it"};
+                             .detail =
+                                 "this is a WebSocket; connect with Upgrade: websocket, or "
+                                 "read /events below it"};
   }
   if (headers.version != "13") {
     return dialects::Problem{.status = 426, .detail = "Sec-WebSocket-Version must be 13"};

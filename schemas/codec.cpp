@@ -62,6 +62,7 @@ class Reader {
     std::uint64_t value = 0;
     for (int shift = 0; shift < 64; shift += 7) {
       const std::uint8_t part = byte();
+      if (shift == 63 && part > 1) break;  // More than 64 bits.
       value |= static_cast<std::uint64_t>(part & 0x7f) << shift;
       if ((part & 0x80) == 0) return value;
     }

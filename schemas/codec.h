@@ -1,5 +1,5 @@
 // Events to bytes and back: the one codec for the disk (docs/formats.md has the layout).
-// Pure; any thread. Old versions stay readable: a new field gets a new tag, never a new meaning.
+// Pure; any thread. Old versions stay readable: a new field makes a new version of the layout.
 #pragma once
 
 #include <string>

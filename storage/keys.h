@@ -7,9 +7,8 @@
 //   'm' session 0x00 message id             seq(8) of its MessageAccepted
 //   'k' session 0x00 idempotency key        seq(8) of its MessageAccepted
 //   'u' session                             seq(8) of the oldest message without a terminal event
-//   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text shown of an answer
-//   that
-//                                           is still being written
+//   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text of an answer that is
+//                                           still being written
 // A session id never contains 0x00, so no session's keys are a prefix of another's.
 #pragma once
 

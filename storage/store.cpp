@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdarg>
+#include <cstdio>
 
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -34,6 +37,28 @@ Error to_error(const rocksdb::Status& status, std::string_view doing) {
   return {code, fmt::format("{}: {}", doing, status.ToString())};
 }
 
+/// Passes the engine's warnings to the process's log. Its own log, a file beside the data, must not
+/// be: where a line of that cannot be written, on a full disk, Debian's build of the engine ends
+/// the process with an assertion at the next one.
+class EngineLog final : public rocksdb::Logger {
+ public:
+  void Logv(const char* format, va_list args) override {
+    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, args);
+  }
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list args) override {
+    if (level < rocksdb::WARN_LEVEL || level == rocksdb::HEADER_LEVEL) return;
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, args);
+    std::string_view line(text);
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    if (level == rocksdb::WARN_LEVEL) {
+      log::warn("rocksdb warns what={}", log::value(line));
+    } else {
+      log::error("rocksdb reports an error what={}", log::value(line));
+    }
+  }
+};
+
 rocksdb::Options engine_options(const Options& options) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
@@ -51,9 +76,7 @@ rocksdb::Options engine_options(const Options& options) {
   out.memtable_whole_key_filtering = true;
   out.memtable_prefix_bloom_size_ratio = 0.02;
   out.avoid_flush_during_shutdown = true;
-  out.info_log_level = rocksdb::WARN_LEVEL;
-  out.keep_log_file_num = 2;
-  out.max_log_file_size = 4 << 20;
+  out.info_log = std::make_shared<EngineLog>();
   out.stats_dump_period_sec = 0;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return out;
@@ -99,6 +122,17 @@ Result<std::uint64_t> prepare_header(rocksdb::DB& db) {
   const auto status = db.Write(write, &batch);
   if (!status.ok()) return to_error(status, "making the store");
   return epoch;
+}
+
+/// True when both are the same message with the same text.
+Result<bool> same_message(std::string_view first_bytes, std::string_view second_bytes) {
+  const auto first = decode(first_bytes);
+  const auto second = decode(second_bytes);
+  if (!first) return first.error();
+  if (!second) return second.error();
+  const auto* a = std::get_if<MessageAccepted>(&first->event);
+  const auto* b = std::get_if<MessageAccepted>(&second->event);
+  return a != nullptr && b != nullptr && a->message_id == b->message_id && a->text == b->text;
 }
 
 /// One session's events, walked through an iterator that stays inside the session's keys.
@@ -165,13 +199,15 @@ Store::Store(std::unique_ptr<rocksdb::DB> db, std::uint64_t epoch)
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(const Options& options) {
-  if (::mkdir(options.directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Error{Errc::unavailable, fmt::format("cannot make the data directory {}: {}",
-                                                options.directory, std::strerror(errno))};
+  const std::string engine_directory = options.directory + "/rocksdb";
+  for (const std::string& directory : {options.directory, engine_directory}) {
+    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
+      return Error{Errc::unavailable, fmt::format("cannot make the data directory {}: {}",
+                                                  directory, std::strerror(errno))};
+    }
   }
   rocksdb::DB* raw = nullptr;
-  const auto status =
-      rocksdb::DB::Open(engine_options(options), options.directory + "/rocksdb", &raw);
+  const auto status = rocksdb::DB::Open(engine_options(options), engine_directory, &raw);
   if (!status.ok()) {
     return to_error(status, fmt::format("opening the store in {}", options.directory));
   }
@@ -195,15 +231,9 @@ Result<std::optional<RecordOutcome>> Store::find_duplicate(const SessionId& sess
   std::string bytes;
   status = db_->Get({}, keys::event(session, seq), &bytes);
   if (!status.ok()) return to_error(status, "reading the first message of an id");
-  const auto first = decode(bytes);
-  const auto again = decode(record.bytes);
-  if (!first) return first.error();
-  if (!again) return again.error();
-  const auto* a = std::get_if<MessageAccepted>(&first->event);
-  const auto* b = std::get_if<MessageAccepted>(&again->event);
-  const bool same =
-      a != nullptr && b != nullptr && a->message_id == b->message_id && a->text == b->text;
-  return std::optional<RecordOutcome>{{seq, true, same}};
+  const auto same = same_message(bytes, record.bytes);
+  if (!same) return same.error();
+  return std::optional<RecordOutcome>{{seq, true, *same}};
 }
 
 Result<std::vector<RecordOutcome>> Store::add_to_batch(rocksdb::WriteBatch& batch,
@@ -212,6 +242,7 @@ Result<std::vector<RecordOutcome>> Store::add_to_batch(rocksdb::WriteBatch& batc
   outcomes.reserve(request.records.size());
   EventSeq seq = request.last;
   std::optional<EventSeq> unfinished = request.unfinished;
+  std::vector<std::pair<const AppendRecord*, EventSeq>> messages;  // That this request adds.
   for (const AppendRecord& record : request.records) {
     if (!record.message_id.empty()) {
       const auto duplicate = find_duplicate(request.session, record);
@@ -220,6 +251,18 @@ Result<std::vector<RecordOutcome>> Store::add_to_batch(rocksdb::WriteBatch& batc
         outcomes.push_back(**duplicate);
         continue;
       }
+      const auto first = std::find_if(messages.begin(), messages.end(), [&](const auto& added) {
+        return added.first->message_id == record.message_id ||
+               (!record.idempotency_key.empty() &&
+                added.first->idempotency_key == record.idempotency_key);
+      });
+      if (first != messages.end()) {
+        const auto same = same_message(first->first->bytes, record.bytes);
+        if (!same) return same.error();
+        outcomes.push_back({first->second, true, *same});
+        continue;
+      }
+      messages.emplace_back(&record, seq + 1);
     }
     ++seq;
     batch.Put(keys::event(request.session, seq), record.bytes);
@@ -282,9 +325,11 @@ Result<EventPage> Store::read(const SessionId& session, const ReadEvents& range)
   EventPage page;
   EventIterator it(*db_, session, epoch_);
   it.seek_last();
+  if (auto status = it.status(); !status) return status.error();
   page.last = {epoch_, it.valid() ? it.seq() : 0};
   const bool backward = range.from_end || range.before.has_value();
   if (!backward) {
+    if (range.after >= page.last.seq) return page;
     it.seek(range.after + 1);
   } else if (range.before) {
     it.seek_before(*range.before);

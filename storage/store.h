@@ -89,7 +89,8 @@ class Store {
   /// Errors: unavailable, corrupted.
   Result<EventPage> read(const SessionId& session, const ReadEvents& range) const;
 
-  /// Loads the last events of a session, at least `tail_bytes_max` of them where there are.
+  /// Loads the last events of a session, up to `tail_bytes_max`, and all since its oldest
+  /// unfinished message.
   /// Errors: unavailable, corrupted.
   Result<SessionImage> load(const SessionId& session, std::size_t tail_bytes_max) const;
 

@@ -56,29 +56,32 @@ def end_all(processes):
 class World:
     """Starts processes in the test's own folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, shared=False):
         self.folder = folder
+        self.shared = shared
         self.processes = []
 
+    def add(self, process):
+        process.shared = self.shared
+        self.processes.append(process)
+        return process
+
     def upstream(self, *arguments, script=None):
-        self.processes.append(Upstream(*arguments, script=script))
-        return self.processes[-1]
+        return self.add(Upstream(*arguments, script=script))
 
     def server(self, config=None, upstream=None, *, provider=None, start=True, **options):
         """A server; with `upstream`, one that uses it, with the options in `provider`."""
-        config = dict(config or {})
         if upstream is not None:
-            config["providers"] = [upstream.provider(**(provider or {}))]
+            config = {**(config or {}), "providers": [upstream.provider(**(provider or {}))]}
         folder = self.folder / f"server-{len(self.processes)}"
         folder.mkdir(parents=True)
-        server = Server(folder, config, **options)
-        self.processes.append(server)
+        server = self.add(Server(folder, config, **options))
         return server.start() if start else server
 
 
 @pytest.fixture
 def world(tmp_path):
-    Process.started.clear()
+    Process.started[:] = [process for process in Process.started if process.shared]
     world = World(tmp_path)
     yield world
     end_all(world.processes)
@@ -87,7 +90,8 @@ def world(tmp_path):
 @pytest.fixture(scope="module")
 def shared_world(tmp_path_factory):
     """For tests that do not mind what others did to their server."""
-    world = World(tmp_path_factory.mktemp("shared"))
+    Process.started.clear()
+    world = World(tmp_path_factory.mktemp("shared"), shared=True)
     yield world
     end_all(world.processes)
 

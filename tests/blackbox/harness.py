@@ -84,7 +84,8 @@ def raise_open_files_limit():
 class Process:
     """A program of the project. Ended by its own process id."""
 
-    started = []  # Of the test that runs; conftest.py empties it.
+    started = []    # Those of the test that runs; conftest.py forgets the others.
+    shared = False  # Also used by other tests.
 
     def __init__(self, name):
         self.name = name
@@ -101,6 +102,7 @@ class Process:
             self.lines.append(f"---- {' '.join(map(str, command[1:]))}")
             self._from = len(self.lines)
             self._open = True
+        self.asked_to_end = False
         self.spawned_at = time.monotonic()
         self.child = subprocess.Popen(
             [str(part) for part in command], env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
@@ -147,6 +149,7 @@ class Process:
             return "\n".join(self.lines)
 
     def signal(self, number):
+        self.asked_to_end = True
         self.child.send_signal(number)
 
     def wait_exit(self, timeout=PATIENCE):
@@ -169,7 +172,7 @@ class Process:
         """Whatever it takes, for the end of a test."""
         if self.child is None:
             return
-        if self.running:
+        if self.running and not self.asked_to_end:
             self.signal(signal.SIGTERM)
         try:
             self.wait_exit()
@@ -274,7 +277,8 @@ class Upstream(Process):
 
 
 class Server(Process):
-    """`parlance serve`. May be started again after it ended, on the same data."""
+    """`parlance serve`. May be started again after it ended, on the same data. With `config=False`
+    without a configuration, as at the very first start."""
 
     # A test waits for nothing longer than it must; what it does not set is short here.
     DEFAULTS = {"log_level": "debug", "drain_timeout": "500ms"}
@@ -283,16 +287,18 @@ class Server(Process):
         super().__init__("parlance")
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
-        self.config = merged(self.DEFAULTS, config or {})
+        self.config = config is not False and merged(self.DEFAULTS, config or {})
         self.environment = environment or {}
         self.arguments = list(arguments)
         self.listen = listen or ["127.0.0.1:0"]
         self.ports = []
 
     def command(self):
-        path = self.folder / "parlance.yaml"
-        path.write_text(json.dumps(self.config))  # JSON is YAML, too.
-        out = [BIN / "parlance", "serve", "--config", path, "--data", self.data]
+        out = [BIN / "parlance", "serve", "--data", self.data]
+        if self.config is not False:
+            path = self.folder / "parlance.yaml"
+            path.write_text(json.dumps(self.config))  # JSON is YAML, too.
+            out += ["--config", path]
         for address in self.listen:
             out += ["--listen", address]
         return out + self.arguments
@@ -435,7 +441,8 @@ class Transcript:
         assert name not in self.ended, f"after its end: {frame}"
         if frame["type"] in TERMINALS:
             self.ended[name] = frame
-        if frame["type"] == "agent_step":
+        # What the tools answered is no text of the model, so it replaces none.
+        if frame["type"] == "agent_step" and frame["step_type"] != "ActionStep":
             self.shown[name] = self.text.pop(name, None)
 
     def of(self, message_id):
@@ -571,16 +578,17 @@ class Client:
 class Chat(Client):
     """Over WebSocket. `closed` is (code, reason)."""
 
-    def __init__(self, *arguments, headers=None, subprotocols=None, **options):
+    def __init__(self, *arguments, headers=None, subprotocols=None, compression=None, **options):
         super().__init__(*arguments, **options)
         self.headers = headers
         self.subprotocols = subprotocols
+        self.compression = compression
         self.socket = None
 
     async def _open(self):
         self.socket = await websockets.connect(
-            self.server.url(self.path(), "ws"), max_size=None, max_queue=None, compression=None,
-            ping_interval=None, close_timeout=5, extra_headers=self.headers,
+            self.server.url(self.path(), "ws"), max_size=None, max_queue=None, ping_interval=None,
+            close_timeout=5, compression=self.compression, extra_headers=self.headers,
             subprotocols=self.subprotocols)
 
     async def _read(self):
@@ -848,6 +856,10 @@ class SyncFaults:
     def kill(self, when, number):
         """The process ends `before` or `after` the sync of this number, counted from now."""
         self._write(f"{when} {number}")
+
+    def delay(self, milliseconds):
+        """From now on every sync takes at least so long."""
+        self._write(f"delay {milliseconds}")
 
     def off(self):
         self.file.unlink(missing_ok=True)

@@ -85,6 +85,19 @@ async def test_text_before_a_tool_call_becomes_part_of_the_plan(world):
     assert steps[0][1].startswith("Let me count.") and steps[2][1] == "It is 42."
 
 
+async def test_text_of_the_answer_is_not_shown_before_the_outcome_of_the_tools(world,
+                                                                              fault_library):
+    """Also where the model answers faster than the disk. A client shows what comes as it comes."""
+    faults = SyncFaults(fault_library, world.folder)
+    upstream = world.upstream(script=[{"tool_calls": [CALCULATE]}, {"text": "It is 42."}])
+    server = world.server(upstream=upstream, environment=faults.environment)
+    faults.delay(150)
+    async with Chat(server, "order", tokens=True, after=FROM_START) as chat:
+        await chat.ask("question")
+        kinds_told = [f.get("step_type", f["type"]) for f in chat.frames]
+        assert kinds_told.index("ActionStep") < kinds_told.index("agent_delta")
+
+
 async def test_steps_follow_one_another_until_the_answer(world):
     calls = [{"tool_calls": [{"name": "calculator", "arguments": {"expression": f"1+{n}"}}],
               "after_tool": True} for n in range(3)]

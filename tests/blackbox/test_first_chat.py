@@ -21,10 +21,7 @@ HISTORY_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 @pytest.fixture(scope="module")
 def offline(shared_world):
     """A server as the very first start makes it: without a configuration, a key or a model."""
-    server = shared_world.server(start=False)
-    server.command = lambda: [*type(server).command(server)[:2], "--data", server.data,
-                              "--listen", "127.0.0.1:0"]
-    return server.start()
+    return shared_world.server(config=False)
 
 
 # ---- The offline provider ----
@@ -232,7 +229,7 @@ def test_a_started_server_is_alive_and_ready(offline, path):
 def test_metrics_are_in_the_format_of_prometheus(offline):
     answer = offline.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert re.search(r"(?m)^# TYPE parlance_connections_open gauge\n.*^parlance_connections_open \d",
+    assert re.search(r"(?m)^# TYPE parlance_connections_open gauge\nparlance_connections_open \d",
                      answer.text)
 
 
@@ -348,11 +345,22 @@ async def test_a_posted_body_in_arabic_is_taken_as_bytes_and_as_escapes(offline)
         assert offline.history(f"arabic-body-{number}")[0]["content"] == text
 
 
-def test_the_transcript_would_notice_a_gap():
-    """The checker itself: a test that could not fail proves nothing."""
+# ---- The checker itself: a test that could not fail proves nothing. ----
+
+
+def seen(*frames):
     transcript = Transcript("x", from_start=True)
-    transcript.add({"type": "client_message", "message_id": "a", "chat_id": "x", "seq": 1,
-                    "cursor": "7-1"})
-    with pytest.raises(AssertionError, match="a gap after 1"):
-        transcript.add({"type": "message_end", "message_id": "a", "chat_id": "x", "seq": 3,
-                        "cursor": "7-3"})
+    for kind, message_id, seq in frames:
+        transcript.add({"type": kind, "message_id": message_id, "chat_id": "x", "seq": seq,
+                        "cursor": f"7-{seq}"})
+
+
+@pytest.mark.parametrize("what, frames", [
+    ("a gap after 1", [("client_message", "a", 1), ("message_end", "a", 3)]),
+    ("told twice", [("client_message", "a", 1), ("client_message", "a", 1)]),
+    ("after its end", [("client_message", "a", 1), ("message_end", "a", 2),
+                       ("agent_error", "a", 3)]),
+])
+def test_the_checker_notices(what, frames):
+    with pytest.raises(AssertionError, match=what):
+        seen(*frames)

@@ -177,7 +177,7 @@ async def test_a_second_signal_ends_it_at_once(world, model):
     async with Chat(server, "at-once", tokens=True) as chat:
         await begin(chat, "endless")
         server.signal(signal.SIGTERM)
-        await until(lambda: server.get("/readyz").status == 503, "the drain to begin")
+        assert await asyncio.to_thread(server.wait_line, "stopping")
         server.signal(signal.SIGTERM)
         assert await exit_code(server) == -signal.SIGTERM
 

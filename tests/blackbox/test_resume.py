@@ -1,4 +1,4 @@
-"""Losing the connection loses nothing: resuming by cursor, watching in mid-answer, sending again."""
+"""Losing the connection loses nothing: resuming by cursor, watching in mid-answer, sending twice."""
 
 import asyncio
 

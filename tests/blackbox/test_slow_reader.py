@@ -6,15 +6,17 @@ import pytest
 
 from harness import FROM_START, Chat, Events, Wire, new_id, ws_frame
 
-# More than what the kernel holds for a socket nobody reads.
-MESSAGES = 24
-TOKENS = 40_000
+# Some MB together: more than the kernel holds for a socket that nobody reads. Each message alone
+# is well below the limit, so that one who reads never reaches it.
+MESSAGES = 60
+TOKENS = 4_000
+LIMIT = "256KiB"
 
 
 @pytest.fixture
 def server(world):
-    upstream = world.upstream("--tokens", TOKENS, "--batch", 500)
-    return world.server({"limits": {"write_queue_bytes_max": "64KiB"}}, upstream)
+    upstream = world.upstream("--tokens", TOKENS, "--batch", 100)
+    return world.server({"limits": {"write_queue_bytes_max": LIMIT}}, upstream)
 
 
 def attach_without_reading(server, path):
@@ -85,9 +87,10 @@ async def test_one_who_does_not_read_costs_no_more_memory_than_its_limit(server)
         chats = [Chat(server, f"memory-{n}") for n in range(20)]
         for other in chats:
             await other.connect()
-            await other.send("question")
+            for number in range(16):
+                await other.send("question", f"m{number}")
         for other in chats:
-            await other.wait(lambda c=other: c.transcript.ended, "the end")
+            await other.wait(lambda c=other: len(c.transcript.ended) == 16, "all ends")
             await other.close()
         assert server.memory_bytes() - before < 64 << 20
         for wire in wires:
@@ -108,6 +111,16 @@ async def test_one_who_catches_up_without_reading_holds_one_page_at_most(world):
         assert server.memory_bytes() - before < 64 << 20  # Not 40 times the log.
         for wire in wires:
             wire.socket.close()
+
+
+async def test_an_event_above_the_limit_drops_nobody_who_reads(world):
+    """One answer may be longer than what may wait; it can only be sent in parts."""
+    upstream = world.upstream(script=[{"text": "x" * 300_000}])
+    server = world.server({"limits": {"write_queue_bytes_max": "64KiB"}}, upstream)
+    async with Chat(server, "above", after=FROM_START) as chat:
+        for _ in range(10):
+            await chat.ask("question")
+    assert server.metric("slow_readers_dropped_total") == 0
 
 
 async def test_one_who_sends_without_reading_is_not_read_either(server):

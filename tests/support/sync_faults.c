@@ -2,6 +2,7 @@
  *
  * The file named by SYNC_FAULTS_FILE says what to do; it may appear, change and go at any time:
  *   fail        every sync fails with EIO
+ *   delay N     every sync takes N ms longer
  *   before N    the process dies before its Nth sync since the file appeared is carried out
  *   after N     the process dies when its Nth sync since then is through, before it is told so
  */
@@ -45,6 +46,10 @@ static enum fault next_fault(void) {
   char when[16] = {0};
   long number = 0;
   if (sscanf(text, "%15s %ld", when, &number) != 2) return fault_none;
+  if (strcmp(when, "delay") == 0) {
+    usleep((useconds_t)(number * 1000));
+    return fault_none;
+  }
   pthread_mutex_lock(&mutex);
   if (counted_inode != status.st_ino) counted = 0;
   counted_inode = status.st_ino;

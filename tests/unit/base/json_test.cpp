@@ -22,20 +22,20 @@ std::string nested(char open, char close, int levels) {
 
 // Unicode 15, table 3-7, from its edges inwards.
 constexpr std::string_view kIllFormed[] = {
-    "\x80"sv,              // A continuation byte alone.
+    "\x80"sv,  // A continuation byte alone.
     "\xbf"sv,
-    "\xc0\x80"sv,          // Overlong.
+    "\xc0\x80"sv,  // Overlong.
     "\xc1\xbf"sv,
-    "\xc2"sv,              // Cut short.
+    "\xc2"sv,  // Cut short.
     "\xc2\x41"sv,
     "\xdf\xc0"sv,
-    "\xe0\x80\x80"sv,      // Overlong.
+    "\xe0\x80\x80"sv,  // Overlong.
     "\xe0\x9f\xbf"sv,
     "\xe0\xa0"sv,
     "\xe1\x80"sv,
     "\xe1\x80\x41"sv,
     "\xe1\x41\x80"sv,
-    "\xed\xa0\x80"sv,      // Surrogates.
+    "\xed\xa0\x80"sv,  // Surrogates.
     "\xed\xbf\xbf"sv,
     "\xf0\x80\x80\x80"sv,  // Overlong.
     "\xf0\x8f\xbf\xbf"sv,

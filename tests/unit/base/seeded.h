@@ -39,10 +39,10 @@ class Seeded {
   /// JSON has to escape.
   std::string text(std::size_t pieces_max) {
     constexpr std::string_view kPieces[] = {
-        "a",      "Z",      " ",      "\"",     "\\",      "/",       "\n",       "\r",
-        "\t",     "\b",     "\f",     "\x01",   "\x1f",    "\x7f",    "é",        "ß",
-        "السلام", "عليكم",  "كِتَابٌ",   "؟",      "٣",       "\u200f",  "\u2028",   "日本",
-        "🙂",     "𝄞",      "e\u0301", "\ufeff", "\uffff",  "{\"a\":", "</script>", "0"};
+        "a",      "Z",     " ",       "\"",     "\\",     "/",       "\n",        "\r",
+        "\t",     "\b",    "\f",      "\x01",   "\x1f",   "\x7f",    "é",         "ß",
+        "السلام", "عليكم", "كِتَابٌ",    "؟",      "٣",      "\u200f",  "\u2028",    "日本",
+        "🙂",   "𝄞",     "e\u0301", "\ufeff", "\uffff", "{\"a\":", "</script>", "0"};
     std::string out;
     for (std::uint64_t left = below(pieces_max + 1); left > 0; --left) out += one_of(kPieces);
     if (one_in(8)) out += std::string_view("\0", 1);

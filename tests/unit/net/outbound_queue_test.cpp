@@ -1,9 +1,8 @@
 #include "net/outbound_queue.h"
 
+#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <sys/socket.h>
-
-#include <catch2/catch.hpp>
 
 #include "net/unique_fd.h"
 

@@ -1,9 +1,10 @@
 #include "net/websocket_frame.h"
 
 #include <cstring>
-#include <random>
 
 #include <catch2/catch.hpp>
+
+#include "tests/unit/base/seeded.h"
 
 using namespace parlance::net;
 
@@ -22,7 +23,8 @@ std::string masked(unsigned first, std::string_view payload, std::uint32_t mask 
   char key[4];
   std::memcpy(key, &mask, 4);
   out.append(key, 4);
-  for (std::size_t i = 0; i < payload.size(); ++i) out += static_cast<char>(payload[i] ^ key[i % 4]);
+  for (std::size_t i = 0; i < payload.size(); ++i)
+    out += static_cast<char>(payload[i] ^ key[i % 4]);
   return out;
 }
 
@@ -93,9 +95,12 @@ TEST_CASE("a sequence of frames is read the same at every split") {
   const std::string sequence = masked(0x81, "one") + masked(0x89, "p") + masked(0x01, "tw") +
                                masked(0x8a, "") + masked(0x00, "") + masked(0x80, "o \xc3\xa9") +
                                masked(0x82, std::string(300, '\xff')) + masked(0x81, "") +
-                               masked(0x88, "\x03\xe8" "bye");
-  const std::string expected = "text:one\nping:p\npong:\ntext:two \xc3\xa9\nbinary:" +
-                               std::string(300, '\xff') + "\ntext:\nclose:1000:bye\n";
+                               masked(0x88,
+                                      "\x03\xe8"
+                                      "bye");
+  const std::string expected =
+      "text:one\nping:p\npong:\ntext:two \xc3\xa9\nbinary:" + std::string(300, '\xff') +
+      "\ntext:\nclose:1000:bye\n";
   for (std::size_t first = 0; first <= sequence.size(); ++first) {
     for (const std::size_t second : {first, (first + sequence.size()) / 2, sequence.size()}) {
       std::string bytes = sequence;
@@ -116,10 +121,8 @@ TEST_CASE("a sequence of frames is read the same at every split") {
 }
 
 TEST_CASE("random messages in random fragments and pieces come out whole") {
-  const auto seed = std::random_device{}();
-  INFO("seed " << seed);
-  std::mt19937 random(seed);
-  const auto below = [&](std::size_t n) { return random() % n; };
+  parlance::test::Seeded random("websocket_frame");
+  const auto below = [&](std::size_t n) { return random.below(n); };
   for (int round = 0; round < 200; ++round) {
     std::string wire;
     std::string expected;
@@ -135,7 +138,7 @@ TEST_CASE("random messages in random fragments and pieces come out whole") {
         const bool last = i + 1 == fragments;
         const std::size_t size = last ? text.size() - begun : below(text.size() - begun + 1);
         wire += masked((i == 0 ? 1U : 0U) | (last ? 0x80U : 0U), text.substr(begun, size),
-                       static_cast<std::uint32_t>(random()));
+                       static_cast<std::uint32_t>(random.any()));
         begun += size;
       }
     }
@@ -153,16 +156,16 @@ TEST_CASE("random messages in random fragments and pieces come out whole") {
 }
 
 TEST_CASE("what RFC 6455 forbids is a protocol error") {
-  CHECK(error_of("\x81\x05hello") == 1002);                         // No mask.
-  CHECK(error_of(masked(0x91, "x")) == 1002);                       // A reserved bit.
-  CHECK(error_of(masked(0xc1, "x")) == 1002);                       // Compression not agreed on.
-  CHECK(error_of(masked(0x83, "x")) == 1002);                       // Unknown opcodes.
+  CHECK(error_of("\x81\x05hello") == 1002);    // No mask.
+  CHECK(error_of(masked(0x91, "x")) == 1002);  // A reserved bit.
+  CHECK(error_of(masked(0xc1, "x")) == 1002);  // Compression not agreed on.
+  CHECK(error_of(masked(0x83, "x")) == 1002);  // Unknown opcodes.
   CHECK(error_of(masked(0x8b, "x")) == 1002);
-  CHECK(error_of(masked(0x09, "x")) == 1002);                       // A fragmented ping.
-  CHECK(error_of(masked(0x89, std::string(126, 'x'))) == 1002);     // A long ping.
-  CHECK(error_of(masked(0x80, "x")) == 1002);                       // Continues nothing.
-  CHECK(error_of(masked(0x01, "a") + masked(0x81, "b")) == 1002);   // A message inside another.
-  CHECK(error_of(masked(0x88, "x")) == 1002);                       // Half a close code.
+  CHECK(error_of(masked(0x09, "x")) == 1002);                         // A fragmented ping.
+  CHECK(error_of(masked(0x89, std::string(126, 'x'))) == 1002);       // A long ping.
+  CHECK(error_of(masked(0x80, "x")) == 1002);                         // Continues nothing.
+  CHECK(error_of(masked(0x01, "a") + masked(0x81, "b")) == 1002);     // A message inside another.
+  CHECK(error_of(masked(0x88, "x")) == 1002);                         // Half a close code.
   CHECK(error_of(masked(0x88, std::string("\x03\xed", 2))) == 1002);  // 1005 is never sent.
   CHECK(error_of(masked(0x88, std::string("\x00\x01", 2))) == 1002);
   CHECK(error_of(std::string("\x81\xfe\x00\x05\0\0\0\0hello", 13)) == 1002);  // Not the shortest.

@@ -18,10 +18,12 @@ TEST_CASE("an event has the bytes that docs/formats.md shows") {
 }
 
 TEST_CASE("a step has the bytes that docs/formats.md shows") {
-  const Event event = StepRecorded{
-      {"m1"}, StepType::action, "ok", {{"c", "t", "{}"}}, {{"c", "t", "no", true}}};
+  const Event event =
+      StepRecorded{{"m1"}, StepType::action, "ok", {{"c", "t", "{}"}}, {{"c", "t", "no", true}}};
   CHECK(encode(event, {1}) ==
-        "\x01\x02\x01\x01\x02m1\x02ok\x01\x01" "c\x01t\x02{}\x01\x01\x01" "c\x01t\x02no"sv);
+        "\x01\x02\x01\x01\x02m1\x02ok\x01\x01"
+        "c\x01t\x02{}\x01\x01\x01"
+        "c\x01t\x02no"sv);
 }
 
 TEST_CASE("the ends of a run have the bytes that docs/formats.md shows") {
@@ -48,8 +50,11 @@ TEST_CASE("every event survives encoding and decoding") {
 }
 
 TEST_CASE("the fields of a decoded event are those that were encoded") {
-  const Event event = StepRecorded{
-      {"m"}, StepType::planning, "نص", {{"1", "calculator", "{}"}}, {{"1", "calculator", "4", true}}};
+  const Event event = StepRecorded{{"m"},
+                                   StepType::planning,
+                                   "نص",
+                                   {{"1", "calculator", "{}"}},
+                                   {{"1", "calculator", "4", true}}};
   const auto decoded = decode(encode(event, {5}));
   REQUIRE(decoded.has_value());
   const auto& step = std::get<StepRecorded>(decoded->event);
@@ -132,8 +137,8 @@ TEST_CASE("a number of more than 64 bits is corrupted") {
   CHECK(decode("\x01\x03\x01\x00\x01m\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"sv).has_value());
   CHECK_FALSE(
       decode("\x01\x03\x01\x00\x01m\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00"sv).has_value());
-  CHECK_FALSE(
-      decode("\x01\x03\x01\x00\x01m\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00\x00"sv).has_value());
+  CHECK_FALSE(decode("\x01\x03\x01\x00\x01m\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00\x00"sv)
+                  .has_value());
 }
 
 TEST_CASE("the ends of a run are terminal and nothing else is") {

@@ -105,6 +105,23 @@ std::string text_of(const RecordedEvent& recorded) {
 
 using Places = std::vector<EventSeq>;
 
+ReadEvents forward(EventSeq after, std::size_t events_max = 256,
+                   std::size_t bytes_max = kAnyBytes) {
+  ReadEvents range;
+  range.after = after;
+  range.events_max = events_max;
+  range.bytes_max = bytes_max;
+  return range;
+}
+ReadEvents backward(std::optional<EventSeq> before, std::size_t events_max = 256,
+                    std::size_t bytes_max = kAnyBytes) {
+  ReadEvents range = forward(0, events_max, bytes_max);
+  range.before = before;
+  range.from_end = !before.has_value();
+  return range;
+}
+constexpr auto kFromEnd = std::nullopt;
+
 // ---- Order ----
 
 TEST_CASE("an unknown session is empty") {
@@ -133,8 +150,8 @@ TEST_CASE("a dropped duplicate leaves no hole") {
 
 TEST_CASE("events come back with their content, time and epoch") {
   Fixture f;
-  f.append(request("s", 0, {{encode(StepRecorded{{"m"}, StepType::action, "نص", {}, {}}, {77}),
-                             {}, {}}}));
+  f.append(request("s", 0,
+                   {{encode(StepRecorded{{"m"}, StepType::action, "نص", {}, {}}, {77}), {}, {}}}));
   const RecordedEvent event = f.read({}).events.at(0);
   CHECK(event.cursor == Cursor{f.store->epoch(), 1});
   CHECK(event.time.ms == 77);
@@ -166,7 +183,7 @@ TEST_CASE("a session id that is a prefix of another has its own log") {
   f.append(request("ab", 0, {message("m", "in ab"), message("n", "in ab")}));
   f.append(request("a-", 0, {message("m", "in a-")}));
   CHECK(places(f.read({}, "a").events) == Places{1});
-  CHECK(text_of(f.read({.from_end = true}, "a").events.at(0)) == "in a");
+  CHECK(text_of(f.read(backward(kFromEnd), "a").events.at(0)) == "in a");
   CHECK(f.load("ab").last.seq == 2);
 }
 
@@ -395,13 +412,13 @@ TEST_CASE("a load takes the whole log where it fits") {
 TEST_CASE("a forward read begins after its place") {
   Fixture f;
   f.fill(5);
-  CHECK(places(f.read({.after = 3}).events) == Places{4, 5});
+  CHECK(places(f.read(forward(3)).events) == Places{4, 5});
 }
 
 TEST_CASE("a forward read of a page is bounded by events") {
   Fixture f;
   f.fill(5);
-  const EventPage page = f.read({.after = 1, .events_max = 2});
+  const EventPage page = f.read(forward(1, 2));
   CHECK(places(page.events) == Places{2, 3});
   CHECK(page.last.seq == 5);
 }
@@ -409,52 +426,52 @@ TEST_CASE("a forward read of a page is bounded by events") {
 TEST_CASE("a forward read of a page is bounded by bytes") {
   Fixture f;
   f.fill(5, 1'000);
-  CHECK(places(f.read({.bytes_max = 2'500}).events) == Places{1, 2});
+  CHECK(places(f.read(forward(0, 256, 2'500)).events) == Places{1, 2});
 }
 
 TEST_CASE("a read returns at least one event, whatever its bytes") {
   Fixture f;
   f.fill(2, 1'000);
-  CHECK(places(f.read({.bytes_max = 1}).events) == Places{1});
-  CHECK(places(f.read({.from_end = true, .bytes_max = 1}).events) == Places{2});
+  CHECK(places(f.read(forward(0, 256, 1)).events) == Places{1});
+  CHECK(places(f.read(backward(kFromEnd, 256, 1)).events) == Places{2});
 }
 
 TEST_CASE("a forward read from the end of the log is empty") {
   Fixture f;
   f.fill(3);
-  CHECK(f.read({.after = 3}).events.empty());
-  CHECK(f.read({.after = 4}).events.empty());
+  CHECK(f.read(forward(3)).events.empty());
+  CHECK(f.read(forward(4)).events.empty());
 }
 
 TEST_CASE("a forward read after the greatest place is empty") {
   Fixture f;
   f.fill(3);
-  CHECK(f.read({.after = UINT64_MAX}).events.empty());
+  CHECK(f.read(forward(UINT64_MAX)).events.empty());
 }
 
 TEST_CASE("a backward read ends before its place, in log order") {
   Fixture f;
   f.fill(5);
-  CHECK(places(f.read({.before = 4, .events_max = 2}).events) == Places{2, 3});
+  CHECK(places(f.read(backward(4, 2)).events) == Places{2, 3});
 }
 
 TEST_CASE("a backward read before the first event is empty") {
   Fixture f;
   f.fill(3);
-  CHECK(f.read({.before = 1}).events.empty());
-  CHECK(f.read({.before = 0}).events.empty());
+  CHECK(f.read(backward(1)).events.empty());
+  CHECK(f.read(backward(0)).events.empty());
 }
 
 TEST_CASE("a backward read from beyond the end gives the end") {
   Fixture f;
   f.fill(3);
-  CHECK(places(f.read({.before = UINT64_MAX, .events_max = 2}).events) == Places{2, 3});
+  CHECK(places(f.read(backward(UINT64_MAX, 2)).events) == Places{2, 3});
 }
 
 TEST_CASE("a read from the end gives the last events in log order") {
   Fixture f;
   f.fill(5);
-  CHECK(places(f.read({.from_end = true, .events_max = 2}).events) == Places{4, 5});
+  CHECK(places(f.read(backward(kFromEnd, 2)).events) == Places{4, 5});
 }
 
 TEST_CASE("pages read backward join to the whole log") {
@@ -463,7 +480,7 @@ TEST_CASE("pages read backward join to the whole log") {
   Places all;
   std::optional<EventSeq> before = 24;
   while (before) {
-    const Places page = places(f.read({.before = before, .events_max = 5}).events);
+    const Places page = places(f.read(backward(before, 5)).events);
     all.insert(all.begin(), page.begin(), page.end());
     before = page.empty() ? std::nullopt : std::optional(page.front());
   }
@@ -637,7 +654,7 @@ TEST_CASE("random appends and reopenings read back as they were written") {
     REQUIRE(f.store->append(group).has_value());
   }
   for (std::size_t s = 0; s < logs.size(); ++s) {
-    const EventPage page = f.read({.events_max = 1'000}, "s" + std::to_string(s));
+    const EventPage page = f.read(forward(0, 1'000), "s" + std::to_string(s));
     std::vector<std::string> texts;
     for (const RecordedEvent& event : page.events) texts.push_back(text_of(event));
     CHECK(texts == logs[s]);

@@ -1,0 +1,342 @@
+#include "config/settings.h"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/base/temp_dir.h"
+
+namespace parlance::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+using Variables = std::map<std::string, std::string>;
+
+/// What reading one configuration gave.
+struct Reading {
+  Settings settings;
+  std::vector<Problem> problems;
+
+  explicit Reading(std::string_view yaml, const Variables& variables = {}) {
+    settings = read_settings(
+        yaml,
+        [&](const char* name) {
+          const auto found = variables.find(name);
+          return found == variables.end() ? std::string() : found->second;
+        },
+        problems);
+  }
+
+  /// "line: text" for each problem.
+  std::vector<std::string> told() const {
+    std::vector<std::string> out;
+    for (const Problem& problem : problems) {
+      out.push_back(std::to_string(problem.line) + ": " + problem.text);
+    }
+    return out;
+  }
+};
+
+using Told = std::vector<std::string>;
+
+// ---- Files ----
+
+TEST_CASE("an empty file gives the defaults") {
+  const std::string_view yaml = GENERATE("", "# nothing\n", "---\n", "{}");
+  CHECK(Reading(yaml).told().empty());
+}
+
+TEST_CASE("an empty section gives its defaults") {
+  CHECK(Reading("agent:\nlimits:\nstorage: ~\nproviders:\n").told().empty());
+}
+
+TEST_CASE("what is not YAML is a problem with its line") {
+  const Reading reading("log_level: info\nagent: [1, 2\nlimits: {}\n");
+  REQUIRE(reading.problems.size() == 1);
+  CHECK(reading.problems[0].line > 1);
+  CHECK(reading.problems[0].text.find("not valid YAML: ") == 0);
+}
+
+TEST_CASE("a file that is no mapping is a problem") {
+  CHECK(Reading("just text").told() == Told{"1: the file must be a mapping of keys to values"});
+  CHECK(Reading("- a\n- b\n").told() == Told{"1: the file must be a mapping of keys to values"});
+}
+
+TEST_CASE("a section that is no mapping is a problem") {
+  CHECK(Reading("\nagent: 5\n").told() == Told{"2: agent must be a mapping of keys to values"});
+}
+
+TEST_CASE("providers that are no list are a problem") {
+  CHECK(Reading("providers: main\n").told() == Told{"1: providers must be a list"});
+}
+
+TEST_CASE("a provider that is no mapping is a problem with its place") {
+  CHECK(Reading("providers:\n  - kind: offline\n  - main\n").told() ==
+        Told{"3: providers[1] must be a mapping of keys to values"});
+}
+
+// ---- Keys and values ----
+
+TEST_CASE("an unknown key is a problem that lists the known ones") {
+  const Told told = Reading("agent:\n  steps: 3\n").told();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("2: agent.steps is not a known key; known are: ") == 0);
+  CHECK(told[0].find("steps_max") != std::string::npos);
+}
+
+TEST_CASE("an unknown key of a provider is named with its place") {
+  const Told told = Reading("providers:\n  - kind: offline\n    colour: blue\n").told();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("3: providers[0].colour is not a known key") == 0);
+}
+
+TEST_CASE("a wrong value is a problem that says what is right") {
+  const auto [yaml, told] = GENERATE(table<std::string, std::string>({
+      {"log_level: loud",
+       "1: log_level is not known: a log level is one of trace, debug, info, warn, error, off; got "
+       "'loud'"},
+      {"log_level: [info]", "1: log_level must be a text"},
+      {"permessage_deflate: perhaps", "1: permessage_deflate must be true or false"},
+      {"cores: many", "1: cores must be a whole number from 0 to 256"},
+      {"cores: -1", "1: cores must be a whole number from 0 to 256"},
+      {"cores: 257", "1: cores must be a whole number from 0 to 256"},
+      {"cores: 1.5", "1: cores must be a whole number from 0 to 256"},
+      {"cores: 99999999999999999999", "1: cores must be a whole number from 0 to 256"},
+      {"cores: [1]", "1: cores must be a whole number from 0 to 256"},
+      {"cores:", "1: cores must be a whole number from 0 to 256"},
+      {"agent: {steps_max: 0}", "1: agent.steps_max must be a whole number from 1 to 1000"},
+      {"drain_timeout: 10",
+       "1: drain_timeout must be a duration from 0ms to 3600s, such as 250ms, "
+       "30s or 5m"},
+      {"drain_timeout: 10 days",
+       "1: drain_timeout must be a duration from 0ms to 3600s, such as "
+       "250ms, 30s or 5m"},
+      {"drain_timeout: 2h",
+       "1: drain_timeout must be a duration from 0ms to 3600s, such as 250ms, "
+       "30s or 5m"},
+      {"drain_timeout: -1s",
+       "1: drain_timeout must be a duration from 0ms to 3600s, such as "
+       "250ms, 30s or 5m"},
+      {"limits: {body_bytes_max: 1MB}",
+       "1: limits.body_bytes_max must be a size from 1024 to "
+       "1073741824 bytes, such as 64KiB or 1MiB"},
+      {"limits: {body_bytes_max: 2GiB}",
+       "1: limits.body_bytes_max must be a size from 1024 to "
+       "1073741824 bytes, such as 64KiB or 1MiB"},
+      {"limits: {body_bytes_max: 99999999999999GiB}",
+       "1: limits.body_bytes_max must be a size from 1024 to 1073741824 bytes, such as 64KiB or "
+       "1MiB"},
+      {"listen: {}", "1: listen must be a text or a list of texts"},
+      {"listen: [[a]]", "1: listen must be a text or a list of texts"},
+      {"listen: []", "1: listen needs at least one address such as 127.0.0.1:8080"},
+      {"auth: open", "1: auth can only be \"none\"; to ask for keys, list api_keys"},
+      {"providers: [{kind: magic}]", "1: providers[0].kind must be openai or offline"},
+      {"providers: [{base_url: example.org}]",
+       "1: providers[0].base_url must begin with http:// or https://"},
+  }));
+  CAPTURE(yaml);
+  CHECK(Reading(yaml).told() == Told{told});
+}
+
+TEST_CASE("a wrong value leaves the default") {
+  CHECK(Reading("drain_timeout: soon").settings.drain_timeout == Settings().drain_timeout);
+  CHECK(Reading("agent: {steps_max: 0}").settings.agent.steps_max == agent::Options().steps_max);
+}
+
+TEST_CASE("every problem of a file is told at once, in the file's order") {
+  const Reading reading(
+      "cores: many\n"
+      "agent:\n"
+      "  steps_max: none\n"
+      "  colour: blue\n"
+      "limits:\n"
+      "  queue_max: 1h\n"
+      "providers:\n"
+      "  - kind: magic\n"
+      "    tries_max: 0\n"
+      "log_level: loud\n");
+  std::vector<int> lines;
+  for (const Problem& problem : reading.problems) lines.push_back(problem.line);
+  CHECK(lines == std::vector<int>{1, 3, 4, 6, 8, 9, 10});
+}
+
+TEST_CASE("durations and sizes are read with every unit") {
+  CHECK(Reading("drain_timeout: 250ms").settings.drain_timeout == 250ms);
+  CHECK(Reading("drain_timeout: 3s").settings.drain_timeout == 3s);
+  CHECK(Reading("drain_timeout: 2m").settings.drain_timeout == 2min);
+  CHECK(Reading("drain_timeout: 1h").settings.drain_timeout == 1h);
+  CHECK(Reading("drain_timeout: 3 s").settings.drain_timeout == 3s);
+  CHECK(Reading("limits: {message_bytes_max: 512}").settings.net.message_bytes_max == 512);
+  CHECK(Reading("limits: {message_bytes_max: 512B}").settings.net.message_bytes_max == 512);
+  CHECK(Reading("limits: {message_bytes_max: 2KiB}").settings.net.message_bytes_max == 2'048);
+  CHECK(Reading("limits: {message_bytes_max: 1GiB}").settings.net.message_bytes_max == 1 << 30);
+}
+
+TEST_CASE("one address may be given without a list") {
+  CHECK(Reading("listen: 127.0.0.1:1").settings.net.listen == Told{"127.0.0.1:1"});
+}
+
+TEST_CASE("providers keep their order") {
+  const Settings settings =
+      Reading("providers: [{name: a, model: x}, {name: b, kind: offline}]").settings;
+  REQUIRE(settings.models.providers.size() == 2);
+  CHECK(settings.models.providers[0].name == "a");
+  CHECK(settings.models.providers[0].kind == llm::ProviderOptions::Kind::openai);
+  CHECK(settings.models.providers[1].kind == llm::ProviderOptions::Kind::offline);
+}
+
+// ---- Environment ----
+
+TEST_CASE("without a provider and a key there is none") {
+  CHECK(Reading("").settings.models.providers.empty());
+}
+
+TEST_CASE("a key in the environment is enough for a provider") {
+  const Settings settings = Reading("", {{"OPENAI_API_KEY", "sk"}}).settings;
+  REQUIRE(settings.models.providers.size() == 1);
+  CHECK(settings.models.providers[0].name == "openai");
+  CHECK(settings.models.providers[0].api_key == "sk");
+  CHECK(settings.models.providers[0].base_url == "https://api.openai.com/v1");
+}
+
+TEST_CASE("an upstream in the environment needs no key") {
+  const Settings settings =
+      Reading("", {{"OPENAI_BASE_URL", "http://127.0.0.1:9"}, {"OPENAI_MODEL", "small"}}).settings;
+  REQUIRE(settings.models.providers.size() == 1);
+  CHECK(settings.models.providers[0].base_url == "http://127.0.0.1:9");
+  CHECK(settings.models.providers[0].model == "small");
+}
+
+TEST_CASE("the environment's provider is tried before the file's") {
+  const Settings settings =
+      Reading("providers: [{name: file}]", {{"OPENAI_API_KEY", "sk"}}).settings;
+  REQUIRE(settings.models.providers.size() == 2);
+  CHECK(settings.models.providers[0].name == "openai");
+}
+
+TEST_CASE("a wrong upstream in the environment is a problem, whatever the file") {
+  const std::string_view yaml = GENERATE("", "cores: 1", "providers: [{name: a}]");
+  CHECK(Reading(yaml, {{"OPENAI_BASE_URL", "example.org"}}).told() ==
+        Told{"0: OPENAI_BASE_URL must begin with http:// or https://"});
+}
+
+TEST_CASE("the environment's log level wins") {
+  CHECK(Reading("log_level: warn", {{"LOG_LEVEL", "DEBUG"}}).settings.log_level ==
+        log::Level::debug);
+}
+
+TEST_CASE("a wrong log level in the environment is a problem") {
+  CHECK(Reading("", {{"LOG_LEVEL", "loud"}}).told() ==
+        Told{"0: LOG_LEVEL: a log level is one of trace, debug, info, warn, error, off; got "
+             "'loud'"});
+}
+
+TEST_CASE("the environment's data directory wins") {
+  CHECK(Reading("data: /a", {{"DATABASE_URL", "rocksdb:///b/c"}}).settings.storage.directory ==
+        "/b/c");
+}
+
+TEST_CASE("another kind of database is a problem that says what is possible") {
+  const std::string url = GENERATE("sqlite:///x.db", "rocksdb://", "postgres://h/d", "/plain");
+  CHECK(Reading("", {{"DATABASE_URL", url}}).told() ==
+        Told{"0: DATABASE_URL must be rocksdb:///path/of/a/directory"});
+}
+
+TEST_CASE("problems of the environment come before those of the file") {
+  const Reading reading("cores: many", {{"LOG_LEVEL", "loud"}});
+  REQUIRE(reading.problems.size() == 2);
+  CHECK(reading.problems[0].line == 0);
+}
+
+TEST_CASE("keys of the environment are added to those of the file") {
+  CHECK(Reading("api_keys: [a]", {{"PARLANCE_API_KEYS", "b, c,,"}}).settings.net.api_keys ==
+        Told{"a", "b", "c"});
+}
+
+// ---- Secrets ----
+
+TEST_CASE("a secret is taken from the variable it names") {
+  const Settings settings =
+      Reading("providers: [{api_key: \"${MY_KEY}\"}]", {{"MY_KEY", "sk"}}).settings;
+  CHECK(settings.models.providers.at(0).api_key == "sk");
+}
+
+TEST_CASE("a secret whose variable is not set is a problem that names it") {
+  CHECK(Reading("providers:\n  - api_key: \"${MY_KEY}\"\n").told() ==
+        Told{"2: providers[0].api_key names MY_KEY, which is not set"});
+  CHECK(Reading("api_keys: [\"${MY_KEY}\"]").told() ==
+        Told{"1: api_keys names MY_KEY, which is not set"});
+}
+
+TEST_CASE("a secret is taken from its file without the blanks around it") {
+  const test::TempDir directory;
+  std::ofstream(directory / "key") << "  sk\n";
+  const Reading reading("providers: [{api_key_file: " + (directory / "key") + "}]");
+  CHECK(reading.told().empty());
+  CHECK(reading.settings.models.providers.at(0).api_key == "sk");
+}
+
+TEST_CASE("a secret's file that cannot be read is a problem that names it") {
+  const test::TempDir directory;
+  const std::string path = directory / "missing";
+  CHECK(Reading("providers: [{api_key_file: " + path + "}]").told() ==
+        Told{"1: providers[0].api_key_file cannot read " + path});
+}
+
+TEST_CASE("a secret given twice is a problem") {
+  const test::TempDir directory;
+  std::ofstream(directory / "key") << "sk";
+  CHECK(Reading("providers: [{api_key: a, api_key_file: " + (directory / "key") + "}]").told() ==
+        Told{"1: providers[0].api_key and api_key_file are both given"});
+}
+
+TEST_CASE("a file of client keys has one on each line, and comments") {
+  const test::TempDir directory;
+  std::ofstream(directory / "keys") << "# people\none\r\n\n  two  \n";
+  CHECK(Reading("api_keys_file: " + (directory / "keys")).settings.net.api_keys ==
+        Told{"one", "two"});
+}
+
+TEST_CASE("no problem shows a secret") {
+  const Reading reading(
+      "api_keys: [secret-one]\nproviders:\n  - api_key: secret-two\n    kind: magic\n    x: 1\n",
+      {{"OPENAI_API_KEY", "secret-three"}, {"LOG_LEVEL", "loud"}});
+  CHECK(reading.problems.size() == 3);
+  for (const Problem& problem : reading.problems) {
+    CHECK(problem.text.find("secret") == std::string::npos);
+  }
+}
+
+// ---- Reading a file ----
+
+TEST_CASE("a file is read whole") {
+  const test::TempDir directory;
+  std::ofstream(directory / "f") << "line\n";
+  const auto text = read_file(directory / "f");
+  REQUIRE(text.has_value());
+  CHECK(*text == "line\n");
+}
+
+TEST_CASE("a file that is a directory cannot be read") {
+  const test::TempDir directory;
+  const auto text = read_file(directory.path());
+  REQUIRE_FALSE(text.has_value());
+  CHECK(text.error().code == Errc::unavailable);
+}
+
+TEST_CASE("a file over 1 MiB is refused") {
+  const test::TempDir directory;
+  std::ofstream(directory / "f") << std::string((1 << 20) + 1, 'x');
+  const auto text = read_file(directory / "f");
+  REQUIRE_FALSE(text.has_value());
+  CHECK(text.error().code == Errc::resource_exhausted);
+}
+
+}  // namespace
+}  // namespace parlance::config
