@@ -50,10 +50,10 @@ void RunOnceActor::on_exit() {
 }
 
 void RunOnceActor::carry_out(agent::Effects effects) {
-  bool planned = false;
-  for (agent::Effect& effect : effects) planned |= carry_out_one(effect);
-  if (planned) {
-    carry_out(turn_.step(agent::PlanDurable{}));
+  bool recorded = false;
+  for (agent::Effect& effect : effects) recorded |= carry_out_one(effect);
+  if (recorded) {
+    carry_out(turn_.step(agent::StepDurable{}));
   } else if (turn_.ended() && reply_) {
     // The failure, if there was one, was answered by carry_out_one.
     std::exchange(reply_, nullptr)(std::move(steps_));
@@ -86,7 +86,7 @@ bool RunOnceActor::carry_out_one(agent::Effect& effect) {
         quit();
       }
     }
-    return record->plan;
+    return record->step;
   }
   return false;
 }

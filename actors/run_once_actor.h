@@ -28,7 +28,7 @@ class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
 
  private:
   void carry_out(agent::Effects effects);
-  /// True when the effect was a plan, which needs no disk here.
+  /// True when the effect was a step that the turn waits for; it needs no disk here.
   bool carry_out_one(agent::Effect& effect);
 
   CoreServices& services_;

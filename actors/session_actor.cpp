@@ -500,9 +500,7 @@ void SessionActor::take_effect(RecordedEvent& recorded) {
   if (auto* message = std::get_if<MessageAccepted>(&recorded.event)) {
     accepted(*message, recorded.cursor.seq);
   } else if (auto* step = std::get_if<StepRecorded>(&recorded.event)) {
-    if (step->type == StepType::planning && run_ && run_->turn.message_id() == step->message_id) {
-      feed(agent::PlanDurable{});
-    }
+    if (run_ && run_->turn.message_id() == step->message_id) feed(agent::StepDurable{});
   } else {
     answer_cancels(message_of(recorded.event));
   }

@@ -97,8 +97,12 @@ Effects Turn::step(Input input) {
                                        : plan(std::move(arrived->answer), out);
   } else if (auto* failed = std::get_if<CallFailed>(&input)) {
     if (state_ == State::calling) retry_or_fail(std::move(*failed), out);
-  } else if (std::holds_alternative<PlanDurable>(input)) {
-    if (state_ == State::planned) act(std::exchange(planned_calls_, {}), out);
+  } else if (std::holds_alternative<StepDurable>(input)) {
+    if (state_ == State::planned) {
+      act(std::exchange(planned_calls_, {}), out);
+    } else if (state_ == State::acted) {
+      call_model(out);
+    }
   } else if (auto* ended = std::get_if<ToolsEnded>(&input)) {
     if (state_ == State::acting) finish_tools(std::move(ended->results), out);
   } else if (std::holds_alternative<CancelAsked>(input)) {
@@ -157,7 +161,7 @@ void Turn::plan(ModelAnswer answer, Effects& out) {
   planned_calls_ = std::move(answer.tool_calls);
   Record record;
   record.events.push_back(std::move(step));
-  record.plan = true;
+  record.step = true;
   out.push_back(std::move(record));
 }
 
@@ -183,10 +187,11 @@ void Turn::finish_tools(std::vector<ToolResult> results, Effects& out) {
   for (ToolResult& refused : std::exchange(refused_, {})) results.push_back(std::move(refused));
   StepRecorded step{message_id_, StepType::action, action_text(results), {}, std::move(results)};
   append_step(conversation_, step);
+  state_ = State::acted;
   Record record;
+  record.step = true;
   record.events.push_back(std::move(step));
   out.push_back(std::move(record));
-  call_model(out);
 }
 
 void Turn::answer(ModelAnswer answer, Effects& out) {

@@ -2,13 +2,15 @@
 // Pure: no clock, no I/O, no threads. The session actor owns it, carries the effects out in order,
 // and feeds their outcomes back. The same inputs always give the same effects.
 //
-//   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> calling
-//               │                                                                            │
-//               └──answer without tool calls──> ended <──limit, failure, cancel──────────────┘
+//   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> acted
+//             │  ^                                                                           │
+//             │  └────────────────────────────durable────────────────────────────────────────┘
+//             └──answer without tool calls──> ended <──limit, failure, cancel── any state
 //
 // A planning step is durable before its tools run (the intent before the effect); its action step
-// is recorded when they have ended (the outcome after). After a crash the steps found in the log
-// are given to the constructor, and `begin` goes on from there.
+// is recorded when they have ended (the outcome after), and shown before the model writes again.
+// After a crash the steps found in the log are given to the constructor, and `begin` goes on from
+// there.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +44,8 @@ struct CallFailed {
   std::string detail;
   bool retryable = false;
 };
-/// The planning step asked for by the last Record is on disk.
-struct PlanDurable {};
+/// The step of the last Record with `step` is on disk and shown.
+struct StepDurable {};
 struct ToolsEnded {
   std::vector<ToolResult> results;
 };
@@ -57,7 +59,7 @@ struct SteerArrived {
   std::string text;
 };
 
-using Input = std::variant<TextArrived, AnswerArrived, CallFailed, PlanDurable, ToolsEnded,
+using Input = std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded,
                            CancelAsked, TimeUp, SteerArrived>;
 
 // ---- Effects ----
@@ -74,10 +76,10 @@ struct RunTools {
 };
 /// Nothing more is wanted of the tools.
 struct AbandonTools {};
-/// Make these durable as one unit, then show them. When `plan`, answer with PlanDurable.
+/// Make these durable as one unit, then show them. When `step`, answer with StepDurable.
 struct Record {
   std::vector<Event> events;
-  bool plan = false;
+  bool step = false;
 };
 /// Tell the watchers at once.
 struct Show {
@@ -116,7 +118,7 @@ class Turn {
   std::vector<ChatMessage> exchange() const;
 
  private:
-  enum class State : unsigned char { begun, calling, planned, acting, ended };
+  enum class State : unsigned char { begun, calling, planned, acting, acted, ended };
 
   void call_model(Effects& out);
   void plan(ModelAnswer answer, Effects& out);

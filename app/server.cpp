@@ -62,11 +62,12 @@ Status Server::Impl::start() {
 
 void Server::Impl::stop() {
   if (!std::exchange(running_, false)) return;
-  front_end_->stop_accepting();
+  // Connections are still taken meanwhile: a load balancer asks /readyz on a new one.
   tree_->begin_stop();
   if (!tree_->wait_for_runs(settings_.drain_timeout)) {
     log::warn("runs are still in progress; they go on at the next start");
   }
+  front_end_->stop_accepting();
   constexpr std::chrono::seconds kCloseMax{5};
   const auto retry_after = std::chrono::ceil<std::chrono::seconds>(settings_.retry_after);
   const std::size_t left = front_end_->close_all(retry_after, kCloseMax);

@@ -5,6 +5,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "net/http_connection.h"
 #include "net/stream_socket.h"
@@ -41,9 +42,8 @@ void Core::start() {
 }
 
 Tick Core::ticks(std::chrono::milliseconds time) const noexcept {
-  const auto interval = options().sweep_interval;
-  return static_cast<Tick>(std::max<std::int64_t>(1, (time + interval).count() - 1) /
-                           interval.count());
+  const std::int64_t interval = options().sweep_interval.count();
+  return static_cast<Tick>(std::max<std::int64_t>(1, (time.count() + interval - 1) / interval));
 }
 
 // ---- Long-lived sockets ----
@@ -76,6 +76,11 @@ void Core::retire(StreamSocket& socket) {
   flush_later(socket);
 }
 
+void Core::give_up(StreamSocket& socket, const std::exception& error) noexcept {
+  log::warn("connection failed reason={}", log::value(error.what()));
+  retire(socket);
+}
+
 void Core::flush_later(StreamSocket& socket) {
   if (socket.dirty_) return;
   socket.dirty_ = true;
@@ -90,7 +95,7 @@ void Core::flush() {
   const std::vector<StreamSocket*> dirty = std::exchange(dirty_, {});
   for (StreamSocket* socket : dirty) {
     socket->dirty_ = false;
-    socket->flush();
+    guard(*socket, [&] { socket->flush(); });
   }
   // One that asked again is looked at in the next turn and dies then.
   std::erase_if(retired_, [](const auto& socket) { return !socket->dirty_; });
@@ -110,7 +115,8 @@ void Core::sweep() {
       if (slot.generation != due.generation || !slot.socket) return;
       if (slot.socket->due_ != self->wheel_.now()) return;  // Asked for another time since.
       slot.socket->due_ = 0;
-      slot.socket->on_due();
+      StreamSocket& socket = *slot.socket;
+      self->guard(socket, [&] { socket.on_due(); });
     });
     for (HttpConnection* connection : self->http_) connection->on_sweep();
     self->publish_counts();

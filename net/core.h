@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <unordered_set>
@@ -74,6 +75,15 @@ class Core final : public std::enable_shared_from_this<Core> {
   void flush_later(StreamSocket& socket);
   /// Has `socket` told at `tick`, or earlier.
   void schedule(StreamSocket& socket, Tick tick);
+  /// Runs `work` for `socket`; an exception ends that one connection and goes no further.
+  template <class Work>
+  void guard(StreamSocket& socket, Work work) noexcept {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      give_up(socket, error);
+    }
+  }
   Tick now() const noexcept { return wheel_.now(); }
   /// Sweeps in `time`, rounded up; at least one.
   Tick ticks(std::chrono::milliseconds time) const noexcept;
@@ -111,6 +121,7 @@ class Core final : public std::enable_shared_from_this<Core> {
     std::uint32_t generation;
   };
 
+  void give_up(StreamSocket& socket, const std::exception& error) noexcept;
   void flush();
   void sweep();
   void publish_counts();

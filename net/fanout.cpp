@@ -213,7 +213,7 @@ void Fanout::read_next(Subscriber& subscriber) {
                   .before = {},
                   .events_max = options_.catch_up_events_max,
                   .bytes_max = options_.catch_up_bytes_max},
-                 [ref = ref(subscriber)](Result<EventPage> page) {
+                 [ref = ref(subscriber)](const Result<EventPage>& page) {
                    if (Subscriber* s = ref.get()) ref.fanout_->on_page(*s, page);
                  });
 }
@@ -256,7 +256,7 @@ void Fanout::read_gap(Subscriber& subscriber) {
                   .from_end = true,
                   .events_max = options_.snapshot_events_max,
                   .bytes_max = options_.snapshot_bytes_max},
-                 [ref = ref(subscriber)](Result<EventPage> page) {
+                 [ref = ref(subscriber)](const Result<EventPage>& page) {
                    if (Subscriber* s = ref.get()) ref.fanout_->on_gap(*s, page);
                  });
 }
@@ -365,7 +365,7 @@ void Fanout::read_replay(Subscriber& subscriber) {
                   .before = {},
                   .events_max = options_.catch_up_events_max,
                   .bytes_max = options_.catch_up_bytes_max},
-                 [ref = ref(subscriber), id = current->message_id](Result<EventPage> page) {
+                 [ref = ref(subscriber), id = current->message_id](const Result<EventPage>& page) {
                    if (Subscriber* s = ref.get()) ref.fanout_->on_replay_page(*s, id, page);
                  });
 }
@@ -409,7 +409,7 @@ void Fanout::send_history(Subscriber& subscriber) {
                   .from_end = true,
                   .events_max = options_.snapshot_events_max,
                   .bytes_max = options_.snapshot_bytes_max},
-                 [ref = ref(subscriber)](Result<EventPage> page) {
+                 [ref = ref(subscriber)](const Result<EventPage>& page) {
                    Subscriber* const s = ref.get();
                    if (s == nullptr) return;
                    Fanout& self = *ref.fanout_;

@@ -36,7 +36,7 @@ std::size_t raise_file_limit() {
 
 }  // namespace
 
-FrontEnd::FrontEnd(Options options, std::vector<CoreBinding> cores)
+FrontEnd::FrontEnd(Options options, std::span<const CoreBinding> cores)
     : shared_(std::make_shared<Shared>(std::move(options))) {
   CHECK(!cores.empty());
   for (const CoreBinding& binding : cores) {

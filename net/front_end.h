@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct CoreBinding {
 
 class FrontEnd {
  public:
-  FrontEnd(Options options, std::vector<CoreBinding> cores);
+  FrontEnd(Options options, std::span<const CoreBinding> cores);
   ~FrontEnd();
   FrontEnd(const FrontEnd&) = delete;
   FrontEnd& operator=(const FrontEnd&) = delete;

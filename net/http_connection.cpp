@@ -101,7 +101,17 @@ std::variant<AttachOptions, Problem> attach_options(const RequestTarget& target,
   return Problem{.status = 400, .detail = "the cursor is not one that this server gave"};
 }
 
-void log_end(std::exception_ptr thrown) {
+HttpResponse preflight() {
+  HttpResponse response{.content_type = "text/plain"};
+  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST");
+  response.headers.emplace_back(
+      "Access-Control-Allow-Headers",
+      "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id");
+  response.headers.emplace_back("Access-Control-Max-Age", "600");
+  return response;
+}
+
+void log_end(const std::exception_ptr& thrown) {
   if (!thrown) return;
   try {
     std::rethrow_exception(thrown);
@@ -127,13 +137,13 @@ struct HttpConnection::Incoming {
 void serve_http(Core& core, UniqueFd fd, ConnectionPermit permit) {
   const auto connection = std::make_shared<HttpConnection>(core, std::move(fd), std::move(permit));
   asio::co_spawn(core.io(), connection->run(),
-                 [connection](std::exception_ptr thrown) { log_end(thrown); });
+                 [connection](const std::exception_ptr& thrown) { log_end(thrown); });
 }
 
 void refuse_http(Core& core, UniqueFd fd) {
   const auto connection = std::make_shared<HttpConnection>(core, std::move(fd), ConnectionPermit());
   asio::co_spawn(core.io(), connection->run_refusal(),
-                 [connection](std::exception_ptr thrown) { log_end(thrown); });
+                 [connection](const std::exception_ptr& thrown) { log_end(thrown); });
 }
 
 HttpConnection::HttpConnection(Core& core, UniqueFd fd, ConnectionPermit permit)
@@ -141,8 +151,9 @@ HttpConnection::HttpConnection(Core& core, UniqueFd fd, ConnectionPermit permit)
       permit_(std::move(permit)),
       socket_(core.io()),
       buffer_(core.options().header_bytes_max + (64 << 10)) {
-  error_code ignored;
-  socket_.assign(asio::ip::tcp::v4(), fd.release(), ignored);
+  error_code error;
+  socket_.assign(asio::ip::tcp::v4(), fd.get(), error);
+  if (!error) fd.release();
   core_->enter(*this);
 }
 
@@ -205,13 +216,11 @@ HttpResponse HttpConnection::refuse_and_close(std::string detail) {
 
 asio::awaitable<bool> HttpConnection::await_first_byte() {
   if (core_->draining()) co_return false;
+  buffer_.shrink_to_fit();  // One that waits holds no buffer.
   expire_in(core_->options().keep_alive_timeout);
-  const auto [error, got] =
-      co_await socket_.async_read_some(buffer_.prepare(kReadAheadBytes), kAwait);
+  const auto [error] = co_await socket_.async_wait(socket_.wait_read, kAwait);
   deadline_ = 0;
-  if (error) co_return false;
-  buffer_.commit(got);
-  co_return true;
+  co_return !error;
 }
 
 asio::awaitable<bool> HttpConnection::read_request(Incoming& incoming) {
@@ -282,6 +291,10 @@ std::optional<HttpResponse> HttpConnection::check(Incoming& incoming) {
 
 std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   HttpRequest& request = incoming.request;
+  if (request.method == "OPTIONS" &&
+      !incoming.header(http::field::access_control_request_method).empty()) {
+    return preflight();  // A browser asks before it lets a page send; allow_origin() answers it.
+  }
   auto found = find_route(request.method, request.target);
   if (std::get_if<PathUnknown>(&found) != nullptr) return refuse(404, "there is nothing here");
   if (const auto* refused = std::get_if<MethodNotAllowed>(&found)) {
@@ -325,11 +338,12 @@ std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
   const HttpRequest& request = incoming.request;
   const bool is_socket = request.route.endpoint == Endpoint::chat_socket;
   if (is_socket) {
-    const auto problem =
-        problem_with_handshake({.upgrade = incoming.header(http::field::upgrade),
-                                .connection = incoming.header(http::field::connection),
-                                .key = incoming.header(http::field::sec_websocket_key),
-                                .version = incoming.header(http::field::sec_websocket_version)});
+    const bool can_upgrade = incoming.parser.get().version() >= 11;
+    const auto problem = problem_with_handshake(
+        {.upgrade = can_upgrade ? incoming.header(http::field::upgrade) : std::string_view(),
+         .connection = incoming.header(http::field::connection),
+         .key = incoming.header(http::field::sec_websocket_key),
+         .version = incoming.header(http::field::sec_websocket_version)});
     if (problem) {
       HttpResponse response = to_response(*problem, request_id_);
       if (problem->status == 426) {
@@ -356,7 +370,13 @@ std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
     head +=
         "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, "
         "no-transform\r\n"
-        "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
+        "X-Accel-Buffering: no\r\nConnection: close\r\n";
+    HttpResponse cors;
+    allow_origin(incoming, cors);
+    for (const auto& [name, value] : cors.headers) {
+      fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
+    }
+    head += "\r\n";
     error_code error;
     SseOpening opening{.fd = UniqueFd(socket_.release(error)),
                        .permit = std::move(permit_),
@@ -448,13 +468,32 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   if (response->status >= 400 && response->status < 500) metrics::get().input_refused.add();
   const bool keep_alive = readable && !response->close && incoming.parser.is_done() &&
                           incoming.parser.get().keep_alive() && !core_->draining();
-  log::debug("request id={} method={} path={} status={}", request_id_,
-             log::value(incoming.request.method),
-             readable ? static_cast<int>(incoming.request.route.endpoint) : -1, response->status);
+  log_answer(incoming, *response);
+  allow_origin(incoming, *response);
   const bool head_only = incoming.request.method == "HEAD";
   if (!co_await write(to_wire(*response, request_id_, keep_alive, head_only))) co_return false;
   if (!keep_alive) co_await linger();
   co_return keep_alive;
+}
+
+void HttpConnection::log_answer(const Incoming& incoming, const HttpResponse& response) const {
+  if (!log::enabled(log::Level::debug)) return;
+  const std::string_view target = text(incoming.parser.get().target());
+  log::debug("request answered id={} method={} path={} status={}", request_id_,
+             log::value(incoming.request.method), log::value(target.substr(0, target.find('?'))),
+             response.status);
+}
+
+/// Lets pages of an admitted origin read the answer (CORS).
+void HttpConnection::allow_origin(const Incoming& incoming, HttpResponse& response) const {
+  const std::string_view origin = incoming.header(http::field::origin);
+  if (origin.empty() ||
+      !core_->shared().authentication.admits_origin(origin, incoming.header(http::field::host))) {
+    return;
+  }
+  response.headers.emplace_back("Access-Control-Allow-Origin", origin);
+  response.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Link, Retry-After");
+  response.headers.emplace_back("Vary", "Origin");
 }
 
 asio::awaitable<bool> HttpConnection::write(std::string bytes) {

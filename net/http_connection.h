@@ -60,6 +60,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void expire_in(std::chrono::milliseconds time) { deadline_ = core_->now() + core_->ticks(time); }
   HttpResponse refuse(int status, std::string detail);
   HttpResponse refuse_and_close(std::string detail);
+  void log_answer(const Incoming& incoming, const HttpResponse& response) const;
+  void allow_origin(const Incoming& incoming, HttpResponse& response) const;
 
   const std::shared_ptr<Core> core_;
   ConnectionPermit permit_;

@@ -137,8 +137,11 @@ void Listener::wait() {
 }
 
 void Listener::pause() {
-  log::warn("accepting pauses reason={} ms={}", log::value("no file descriptors left"),
-            core_->options().accept_pause.count());
+  if (!exhausted_) {
+    log::warn("accepting pauses reason={} ms={}", log::value("no file descriptors left"),
+              core_->options().accept_pause.count());
+  }
+  exhausted_ = true;
   timer_->expires_after(core_->options().accept_pause);
   timer_->async_wait([self = shared_from_this()](boost::system::error_code error) {
     if (!error && self->socket_->is_open()) self->wait();
@@ -152,6 +155,7 @@ bool Listener::accept_waiting() {
     UniqueFd fd(accept4(socket_->native_handle(), reinterpret_cast<sockaddr*>(&from), &size,
                         SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) {
+      exhausted_ = false;
       deal(std::move(fd), numeric_host(from));
       continue;
     }

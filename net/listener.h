@@ -48,7 +48,8 @@ class Listener final : public std::enable_shared_from_this<Listener> {
   std::unique_ptr<
       boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>>
       timer_;
-  std::size_t next_ = 0;  ///< Core of the next socket.
+  std::size_t next_ = 0;    ///< Core of the next socket.
+  bool exhausted_ = false;  ///< The last attempt found no descriptor; told once.
 };
 
 }  // namespace parlance::net

@@ -30,6 +30,10 @@ class OutboundQueue {
 
   bool empty() const noexcept { return items_.empty(); }
   std::size_t bytes() const noexcept { return bytes_; }
+  /// Bytes behind the first frame, which may itself be longer than any limit.
+  std::size_t bytes_behind_first() const noexcept {
+    return items_.empty() ? 0 : bytes_ - (items_[first_].frame->size() - first_begun_);
+  }
   /// The last recorded event whose frame was wholly handed to the kernel; 0 for none.
   EventSeq last_seq_written() const noexcept { return last_seq_written_; }
 

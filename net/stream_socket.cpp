@@ -19,7 +19,10 @@ StreamSocket::~StreamSocket() = default;
 void StreamSocket::send(const Frame& frame, EventSeq seq, Pace pace) {
   if (closing_ || overflowed_ || retired_) return;
   const std::size_t bytes_max = core_.options().write_queue_bytes_max;
-  const auto over = [&] { return !queue_.empty() && queue_.bytes() + frame->size() > bytes_max; };
+  // One frame may be longer than the limit: it can only be sent in parts, and is no one's fault.
+  const auto over = [&] {
+    return !queue_.empty() && queue_.bytes_behind_first() + frame->size() > bytes_max;
+  };
   if (pace == Pace::live && over()) {
     // A burst within one turn is not a slow reader.
     if (!blocked_) queue_.flush(fd_.get(), core_.counts.bytes_sent);
@@ -50,10 +53,12 @@ void StreamSocket::fail(const Error& error) {
 
 void StreamSocket::on_ready(Ready ready) {
   if (ready.failed && paused_) return core_.retire(*this);
-  if (ready.write) flush();
-  if (!retired_ && (ready.read || ready.failed)) on_readable();
-  // A short read does not show the end of file behind it, and there will be no further edge.
-  if (ready.ended && !paused_) read_again();
+  core_.guard(*this, [&] {
+    if (ready.write) flush();
+    if (!retired_ && (ready.read || ready.failed)) on_readable();
+    // A short read does not show the end of file behind it, and there will be no further edge.
+    if (ready.ended && !paused_) read_again();
+  });
 }
 
 void StreamSocket::flush() {

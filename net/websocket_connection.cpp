@@ -34,6 +34,9 @@ WebSocketConnection* connection(const SubscriberRef& ref) {
 
 }  // namespace
 
+// Ten thousand idle ones hold this and nothing else.
+static_assert(sizeof(WebSocketConnection) <= 320);
+
 void open_websocket(Core& core, WebSocketOpening opening) {
   auto made = std::make_unique<WebSocketConnection>(core, opening);
   WebSocketConnection& connection = *made;

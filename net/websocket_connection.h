@@ -73,8 +73,8 @@ class WebSocketConnection final : public StreamSocket, private FrameHandler {
   Tick last_heard_ = 0;
   Tick partial_since_ = 0;
   Tick control_tick_ = 0;
-  std::uint16_t control_frames_ = 0;  ///< In control_tick_.
-  std::uint16_t in_flight_ = 0;       ///< Commands without an answer.
+  std::uint32_t control_frames_ = 0;  ///< In control_tick_.
+  std::uint32_t in_flight_ = 0;       ///< Commands without an answer.
   std::uint8_t pings_unanswered_ = 0;
   bool history_pending_ : 1 = false;  ///< The next command waits for it.
   bool deflate_ : 1 = false;

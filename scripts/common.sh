@@ -38,6 +38,8 @@ build() {
     rm -f "/tmp/parlance-configure.$$"
     touch "$folder/CMakeCache.txt"
   fi
+  # Compiled files are the same wherever a checkout lies, so that a second clone finds them cached.
+  export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
   say "building build/$preset ($(compilers) at a time)"
   cmake --build "$folder" -j "$(compilers)" --target "$@"
 }

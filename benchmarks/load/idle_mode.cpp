@@ -82,6 +82,7 @@ class IdleMode : private FleetObserver {
     const ProcessMemory memory = process_memory(options_.common.server_pid);
     counts_.push_back(static_cast<double>(count));
     private_.push_back(static_cast<double>(memory.private_pages));
+    anonymous_.push_back(static_cast<double>(memory.anonymous));
     resident_.push_back(static_cast<double>(memory.resident));
     if (options_.common.quiet) return;
     fmt::print(stderr, "{:>6} sockets  private {:>9} KiB  resident {:>9} KiB\n", count,
@@ -106,6 +107,7 @@ class IdleMode : private FleetObserver {
 
   int report(const ProcessMemory& before, std::optional<double> idle_cpu_percent) {
     const Line private_line = fit_line(counts_, private_);
+    const Line anonymous_line = fit_line(counts_, anonymous_);
     const Line resident_line = fit_line(counts_, resident_);
     Report report("idle");
     report.add("sockets_from", counts_.front());
@@ -113,6 +115,7 @@ class IdleMode : private FleetObserver {
     report.add("exchange_bytes", static_cast<double>(options_.exchange_bytes));
     report.add("private_bytes_per_session", private_line.slope);
     report.add("private_r_squared", private_line.r_squared);
+    report.add("anonymous_bytes_per_session", anonymous_line.slope);
     report.add("resident_bytes_per_session", resident_line.slope);
     report.add("resident_r_squared", resident_line.r_squared);
     report.add("private_bytes_before", static_cast<double>(before.private_pages));
@@ -133,6 +136,7 @@ class IdleMode : private FleetObserver {
   std::optional<Exchange> exchange_;
   std::vector<double> counts_;
   std::vector<double> private_;
+  std::vector<double> anonymous_;
   std::vector<double> resident_;
   size_t idle_count_ = 0;
 };

@@ -55,6 +55,7 @@ ProcessMemory process_memory(pid_t pid) {
       result.resident = kib << 10;
       found = true;
     }
+    if (key == "Anonymous:") result.anonymous = kib << 10;
     if (key == "Pss:") result.proportional = kib << 10;
     if (key == "Private_Clean:" || key == "Private_Dirty:") result.private_pages += kib << 10;
   }

@@ -9,9 +9,12 @@
 
 namespace parlance::benchmarks {
 
-/// Bytes. Private is what ending the process would free, which is what "memory per session" means.
+/// Bytes. Private is what ending the process would free, which is what "memory per session" means;
+/// on a machine where others map the same files it also moves with what they do, and anonymous
+/// memory does not.
 struct ProcessMemory {
   uint64_t resident = 0;
+  uint64_t anonymous = 0;
   uint64_t proportional = 0;
   uint64_t private_pages = 0;  // Private_Clean + Private_Dirty
 };

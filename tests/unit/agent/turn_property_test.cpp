@@ -69,10 +69,7 @@ class World {
     if (random_.one_in(10)) return too_late();
     if (calling_) return model_speaks();
     if (tools_running_) return tools_end();
-    if (plan_open_ && !plan_durable_) {
-      plan_durable_ = true;
-      return feed(PlanDurable{});
-    }
+    if ((plan_open_ && !plan_durable_) || action_waits_) return step_is_durable();
     FAIL("the turn has not ended and waits for nothing");
   }
 
@@ -85,8 +82,7 @@ class World {
       } else if (tools_running_) {
         tools_end();
       } else {
-        plan_durable_ = true;
-        feed(PlanDurable{});
+        step_is_durable();
       }
     }
     REQUIRE(ended());
@@ -131,6 +127,12 @@ class World {
     take(std::move(effects));
   }
 
+  void step_is_durable() {
+    plan_durable_ = plan_open_;
+    action_waits_ = false;
+    feed(StepDurable{});
+  }
+
   void too_late() {
     switch (random_.below(4)) {
       case 0:
@@ -140,7 +142,7 @@ class World {
         if (!calling_) feed(CallFailed{Errc::unavailable, "late", true});
         break;
       case 2:
-        if (!plan_open_ || plan_durable_) feed(PlanDurable{});
+        if ((!plan_open_ || plan_durable_) && !action_waits_) feed(StepDurable{});
         break;
       default:
         if (!tools_running_) feed(ToolsEnded{{{"x", "late", "late", false}}});
@@ -194,7 +196,8 @@ class World {
       std::visit([this](auto& e) { take(e); }, effect);
     }
     REQUIRE(recorded_end_ == ended());
-    if (!ended()) REQUIRE(calling_ + tools_running_ + (plan_open_ && !plan_durable_) == 1);
+    if (!ended())
+      REQUIRE(calling_ + tools_running_ + (plan_open_ && !plan_durable_) + action_waits_ == 1);
   }
   void take(CallModel& call) {
     REQUIRE_FALSE(calling_);
@@ -247,14 +250,16 @@ class World {
       auto& step = std::get<StepRecorded>(event);
       REQUIRE(step.message_id.text == "m");
       if (step.type == StepType::planning) {
-        REQUIRE(record.plan);
+        REQUIRE(record.step);
         REQUIRE_FALSE(plan_open_);
         planned_ = step.tool_calls;
         plan_open_ = true;
         plan_durable_ = false;
       } else if (step.type == StepType::action) {
         REQUIRE(plan_open_);
+        REQUIRE(record.step);
         plan_open_ = false;
+        action_waits_ = true;
         require_answers(step);
       }
       steps_.push_back(std::move(step));
@@ -293,6 +298,7 @@ class World {
   bool tools_running_ = false;
   bool plan_open_ = false;  // A plan whose action is not recorded.
   bool plan_durable_ = false;
+  bool action_waits_ = false;  ///< Recorded, not yet durable: the model is not called.
   bool recorded_end_ = false;
   int calls_made_ = 0;
   int last_call_ = 0;

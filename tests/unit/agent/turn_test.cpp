@@ -62,8 +62,18 @@ struct Fixture {
   /// Through a whole planning and action step with one call.
   Effects& use_tool() {
     plan({kEcho});
-    step(PlanDurable{});
-    return step(ToolsEnded{{{"c1", "echo", "out", false}}});
+    step(StepDurable{});
+    return end_tools({{"c1", "echo", "out", false}});
+  }
+  /// The tools end and their action step becomes durable; the effects of both.
+  Effects& end_tools(std::vector<ToolResult> results) {
+    step(ToolsEnded{std::move(results)});
+    return settle();
+  }
+  /// The step just recorded becomes durable; its effects join the last ones.
+  Effects& settle() {
+    for (Effect& effect : turn->step(StepDurable{})) last.push_back(std::move(effect));
+    return last;
   }
 
   const ModelRequest& request() {
@@ -137,8 +147,8 @@ TEST_CASE("the usage of a run is that of all its calls") {
   Fixture f;
   f.begin();
   f.step(AnswerArrived{{"", {kEcho}, {10, 5}, ""}});
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "out", false}});
   f.answer("done", {20, 7});
   CHECK(f.recorded<RunEnded>(1).usage == ModelUsage{30, 12});
 }
@@ -215,7 +225,7 @@ TEST_CASE("tool calls are recorded as a plan before anything runs") {
   f.plan({kEcho}, "Let me see.");
   CHECK_FALSE(has<RunTools>(f.last));
   REQUIRE(only<Record>(f.last) != nullptr);
-  CHECK(only<Record>(f.last)->plan);
+  CHECK(only<Record>(f.last)->step);
   const auto step = f.recorded<StepRecorded>(0);
   CHECK(step.type == StepType::planning);
   CHECK(step.tool_calls == std::vector<ToolCall>{kEcho});
@@ -226,7 +236,7 @@ TEST_CASE("the tools of a durable plan run") {
   Fixture f;
   f.begin();
   f.plan({kEcho, kSend});
-  f.step(PlanDurable{});
+  f.step(StepDurable{});
   REQUIRE(only<RunTools>(f.last) != nullptr);
   CHECK(only<RunTools>(f.last)->calls == std::vector<ToolCall>{kEcho, kSend});
   CHECK(only<RunTools>(f.last)->step == 1);
@@ -236,7 +246,7 @@ TEST_CASE("a call that fails its check does not run, the others do") {
   Fixture f;
   f.begin();
   f.plan({kBadArguments, kEcho, kUnknown});
-  f.step(PlanDurable{});
+  f.step(StepDurable{});
   REQUIRE(only<RunTools>(f.last) != nullptr);
   CHECK(only<RunTools>(f.last)->calls == std::vector<ToolCall>{kEcho});
 }
@@ -245,7 +255,8 @@ TEST_CASE("a plan of which no call passes its check goes back to the model") {
   Fixture f;
   f.begin();
   f.plan({kBadArguments, kUnknown});
-  f.step(PlanDurable{});
+  f.step(StepDurable{});
+  f.settle();
   CHECK_FALSE(has<RunTools>(f.last));
   CHECK(has<CallModel>(f.last));
   const auto step = f.recorded<StepRecorded>(0);
@@ -270,12 +281,21 @@ TEST_CASE("results are recorded as an action and told to the model") {
   CHECK(messages[3].tool_call_id == "c1");
 }
 
+TEST_CASE("the model is not called before the action is durable") {
+  Fixture f;
+  f.begin();
+  f.plan({kEcho});
+  f.step(StepDurable{});
+  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  CHECK_FALSE(has<CallModel>(f.last));
+}
+
 TEST_CASE("a failed result says so in the action's text") {
   Fixture f;
   f.begin();
   f.plan({kEcho});
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "no luck", true}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "no luck", true}});
   CHECK(f.recorded<StepRecorded>(0).text == "echo failed: no luck");
 }
 
@@ -284,7 +304,7 @@ TEST_CASE("the second plan of a run is its step 2") {
   f.begin();
   f.use_tool();
   f.plan({kEcho});
-  f.step(PlanDurable{});
+  f.step(StepDurable{});
   REQUIRE(only<RunTools>(f.last) != nullptr);
   CHECK(only<RunTools>(f.last)->step == 2);
 }
@@ -307,8 +327,8 @@ TEST_CASE("a run that reaches its tokens fails") {
   Fixture f({.tokens_max = 100});
   f.begin();
   f.step(AnswerArrived{{"", {kEcho}, {60, 40}, ""}});
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "out", false}});
   CHECK(f.turn->ended());
 }
 
@@ -316,8 +336,8 @@ TEST_CASE("a run within its tokens goes on") {
   Fixture f({.tokens_max = 101});
   f.begin();
   f.step(AnswerArrived{{"", {kEcho}, {60, 40}, ""}});
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "out", false}});
   CHECK(has<CallModel>(f.last));
 }
 
@@ -358,14 +378,14 @@ TEST_CASE("a cancel before the plan is durable runs no tool") {
   f.plan({kEcho});
   f.step(CancelAsked{});
   CHECK_FALSE(has<AbandonTools>(f.last));
-  CHECK(f.step(PlanDurable{}).empty());
+  CHECK(f.step(StepDurable{}).empty());
 }
 
 TEST_CASE("a cancel while tools run abandons them") {
   Fixture f;
   f.begin();
   f.plan({kEcho});
-  f.step(PlanDurable{});
+  f.step(StepDurable{});
   f.step(CancelAsked{});
   CHECK(has<AbandonTools>(f.last));
   CHECK(f.turn->ended());
@@ -390,8 +410,8 @@ TEST_CASE("a steered message is heard at the next model call and ends with the r
   f.begin();
   f.plan({kEcho});
   CHECK(f.step(SteerArrived{{"s"}, "in French"}).empty());
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "out", false}});
   CHECK(f.request().messages.back().text == "in French");
   f.answer("oui", {3, 4});
   REQUIRE(f.recorded().size() == 3);
@@ -419,8 +439,8 @@ TEST_CASE("a cancel ends the heard messages and gives back the others") {
   f.begin();
   f.plan({kEcho});
   f.step(SteerArrived{{"heard"}, "a"});
-  f.step(PlanDurable{});
-  f.step(ToolsEnded{{{"c1", "echo", "out", false}}});
+  f.step(StepDurable{});
+  f.end_tools({{"c1", "echo", "out", false}});
   f.step(SteerArrived{{"unheard"}, "b"});
   f.step(CancelAsked{});
   REQUIRE(f.recorded().size() == 2);
