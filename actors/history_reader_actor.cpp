@@ -2,6 +2,8 @@
 
 #include <caf/send.hpp>
 
+#include "base/check.h"
+
 namespace parlance::actors {
 
 HistoryReaderActor::HistoryReaderActor(caf::actor_config& config, const storage::Store& store,
@@ -10,6 +12,10 @@ HistoryReaderActor::HistoryReaderActor(caf::actor_config& config, const storage:
 
 HistoryReaderActor::behavior_type HistoryReaderActor::make_behavior() {
   set_error_handler([](caf::error& /*error*/) {});
+  // Without this actor every session would wait for ever; a restart goes on from the log.
+  set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {
+    check_failed("no exception in the history reader actor", __FILE__, __LINE__);
+  });
   return {
       [this](const LoadSession& m) {
         caf::anon_send(m.session, Loaded{store_.load(m.id, load_bytes_max_)});

@@ -4,6 +4,7 @@
 
 #include <caf/send.hpp>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -15,6 +16,10 @@ PersistenceActor::PersistenceActor(caf::actor_config& config, storage::Store& st
 
 PersistenceActor::behavior_type PersistenceActor::make_behavior() {
   set_error_handler([](caf::error& /*error*/) {});
+  // Without this actor every session would wait for ever; a restart goes on from the log.
+  set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {
+    check_failed("no exception in the persistence actor", __FILE__, __LINE__);
+  });
   const auto flush_later = [this] {
     if (flush_sent_ || waiting_.empty()) return;
     flush_sent_ = true;

@@ -76,6 +76,8 @@ rocksdb::Options engine_options(const Options& options) {
   out.memtable_whole_key_filtering = true;
   out.memtable_prefix_bloom_size_ratio = 0.02;
   out.avoid_flush_during_shutdown = true;
+  // A torn end is what a crash leaves; damage before it must not pass for an end of the log.
+  out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   out.info_log = std::make_shared<EngineLog>();
   out.stats_dump_period_sec = 0;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

@@ -474,6 +474,12 @@ TEST_CASE("a tool that must not be repeated is reported as interrupted") {
   REQUIRE(step.tool_results.size() == 1);
   CHECK(step.tool_results[0].failed);
   CHECK(step.tool_results[0].call_id == "c2");
+}
+
+TEST_CASE("after the report of an interrupted tool is durable the run goes on with the model") {
+  Fixture f;
+  f.begin({{"m"}, "question", {}, {planned({kSend})}, {}});
+  f.step(StepDurable{});
   CHECK(has<CallModel>(f.last));
 }
 

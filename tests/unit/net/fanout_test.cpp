@@ -19,7 +19,7 @@ using net::Wire;
 
 namespace {
 
-const SessionId kSession{"c1"};
+const SessionId watched_session{"c1"};
 
 /// A session's log, and everything that is under way from it. Nothing happens before a test says
 /// so: what was recorded is told later, and a page is read at some moment between its request and
@@ -33,18 +33,20 @@ class FakeGateway final : public actors::SessionGateway {
   EventSeq record(Event event) {
     log.push_back({{epoch, log.size() + 1}, {0}, std::move(event)});
     untold_.push_back([this, seq = log.size()] {
-      fanout_.on_recorded(kSession, std::span(log).subspan(seq - 1, 1));
+      fanout_.on_recorded(watched_session, std::span(log).subspan(seq - 1, 1));
     });
     return log.size();
   }
   void write(const MessageId& id, const std::string& text) {
     writing = id;
     text_so_far += text;
-    untold_.push_back([this, id, text] { fanout_.on_passing(kSession, TextDelta{id, text}); });
+    untold_.push_back([this, id, text] {
+      fanout_.on_passing(watched_session, TextDelta{id, text});
+    });
   }
   void reset(const MessageId& id) {
     text_so_far.clear();
-    untold_.push_back([this, id] { fanout_.on_passing(kSession, TextReset{id}); });
+    untold_.push_back([this, id] { fanout_.on_passing(watched_session, TextReset{id}); });
   }
   void end_writing() {
     writing.reset();
@@ -207,7 +209,7 @@ struct World {
   std::unique_ptr<FakeSubscriber> watch(AttachOptions options_of_it = {},
                                         Wire wire = Wire::websocket) {
     auto made = std::make_unique<FakeSubscriber>(fanout, wire);
-    fanout.attach(*made, kSession, options_of_it);
+    fanout.attach(*made, watched_session, options_of_it);
     return made;
   }
   void step(const std::string& id = "m1") {
@@ -372,7 +374,7 @@ TEST_CASE("a hole in what is told sends a live watcher back to the log") {
   world.gateway.settle();
   for (int i = 0; i < 3; ++i) world.step();
   // Seq 2 and 3 are never told.
-  world.fanout.on_recorded(kSession, std::span(world.gateway.log).subspan(3, 1));
+  world.fanout.on_recorded(watched_session, std::span(world.gateway.log).subspan(3, 1));
   world.gateway.settle();
   CHECK(watcher->recorded == from_to(1, 4));
 }
@@ -428,7 +430,7 @@ TEST_CASE("a stalled run is told to everybody, but not before the first frame") 
   World world;
   const auto live = world.watch();
   const auto opening = world.watch({.after = Cursor{7, 0}});
-  world.fanout.on_passing(kSession, RunStalled{{"m1"}, "disk full"});
+  world.fanout.on_passing(watched_session, RunStalled{{"m1"}, "disk full"});
   CHECK(live->types == std::vector<std::string>{"agent_error"});
   CHECK(opening->types.empty());
 }
