@@ -48,6 +48,8 @@ class ActorTree::Impl {
   void start(const std::vector<EventSink*>& sinks);
   Result<std::size_t> recover();
   bool wait_for_runs(std::chrono::milliseconds limit);
+  /// Runs `work` on every core and waits for all.
+  void on_every_core(const std::function<void(std::size_t core)>& work);
   void stop();
 
   CoreScheduler::Loops loops_;
@@ -68,8 +70,6 @@ class ActorTree::Impl {
  private:
   static Result<std::vector<RecordedEvent>> recent_events(const storage::Store& store,
                                                           const SessionId& session);
-  /// Runs `work` on every core and waits for all.
-  void on_every_core(const std::function<void(std::size_t core)>& work);
   std::size_t sum_over_cores(std::size_t (CoreGateway::*number)() const noexcept);
 };
 
@@ -209,6 +209,9 @@ void ActorTree::begin_stop() {
 }
 bool ActorTree::wait_for_runs(std::chrono::milliseconds limit) {
   return impl_->wait_for_runs(limit);
+}
+void ActorTree::end_runs_once() {
+  impl_->on_every_core([this](std::size_t core) { impl_->gateways_[core]->end_runs_once(); });
 }
 void ActorTree::stop() {
   impl_->stop();

@@ -48,6 +48,9 @@ class ActorTree {
   void begin_stop();
   /// Waits until no run is in progress; false when `limit` passed first.
   bool wait_for_runs(std::chrono::milliseconds limit);
+  /// Ends the runs without a session: nothing of them is stored, so they cannot go on later. Each
+  /// is answered with unavailable.
+  void end_runs_once();
   /// Ends all actors and core threads; the loops themselves live as long as the tree. Runs in
   /// progress stay unfinished in the log.
   void stop();

@@ -135,6 +135,10 @@ void CoreGateway::sweep(SteadyTime now) {
 
 void CoreGateway::stop() {
   directory_.stop();
+  end_runs_once();
+}
+
+void CoreGateway::end_runs_once() {
   for (const RunOnceHandle& run : runs_once_) {
     caf::anon_send_exit(run, caf::exit_reason::user_shutdown);
   }

@@ -46,6 +46,8 @@ class CoreGateway final : public SessionGateway {
   void sweep(SteadyTime now);
   /// Ends every session and run. No call may follow.
   void stop();
+  /// Ends the runs without a session; each is answered with unavailable.
+  void end_runs_once();
 
  private:
   /// Runs `work(gateway of the session's home)` on that core: at once when it is this one.

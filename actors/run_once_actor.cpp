@@ -46,6 +46,11 @@ RunOnceActor::behavior_type RunOnceActor::make_behavior() {
 }
 
 void RunOnceActor::on_exit() {
+  if (reply_) {
+    if (call_ != 0) tell(services_.worker(), services_.model_proxy, CancelCall{call_});
+    std::exchange(reply_, nullptr)(
+        Error{Errc::unavailable, "the server is stopping; send it again after the restart"});
+  }
   ended_();
 }
 

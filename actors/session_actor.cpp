@@ -21,6 +21,9 @@ SteadyTime steady_now() {
 /// Bound of commands held back while the log is being read.
 constexpr std::size_t kStashedMax = 64;
 
+/// Bound of repeats of one message that wait for it to become durable.
+constexpr std::size_t kRepeatsMax = 1'024;
+
 void refuse(Submit& submit, Error error) {
   metrics::get().messages_refused.add();
   submit.reply(std::move(error));
@@ -139,13 +142,13 @@ void SessionActor::handle(Submit& submit) {
       refuse(submit, {Errc::already_exists, "this message_id was used with another message"});
       return;
     }
+    if (it->replies.size() >= kRepeatsMax) {
+      refuse(submit, {Errc::resource_exhausted,
+                      "this message was sent too many times before it was durable"});
+      return;
+    }
     // Joined to the first: answered when that is durable.
-    it->reply = [first = std::move(it->reply),
-                 second = std::move(submit.reply)](Result<SubmitAccepted> result) {
-      if (first) first(result);
-      if (result) result->duplicate = true;
-      second(std::move(result));
-    };
+    it->replies.push_back(std::move(submit.reply));
     return;
   }
   const bool known = std::any_of(unfinished_.begin(), unfinished_.end(),
@@ -157,8 +160,7 @@ void SessionActor::handle(Submit& submit) {
                       "has ended, or with on_busy \"queue\", \"interrupt\" or \"steer\""});
       return;
     }
-    const std::size_t waiting = queue_.size() + accepting();
-    if (waiting >= services_.options.queue_max + (run_ ? 0 : 1)) {
+    if (waiting_messages() >= services_.options.queue_max + (run_ ? 0 : 1)) {
       refuse(submit, {Errc::resource_exhausted,
                       fmt::format("{} messages wait in this chat already, the limit; send it again "
                                   "when one of them has ended",
@@ -271,6 +273,12 @@ std::size_t SessionActor::accepting() const {
                                   std::count_if(waiting_.begin(), waiting_.end(), accepts));
 }
 
+std::size_t SessionActor::waiting_messages() const {
+  const bool running = run_ && std::any_of(unfinished_.begin(), unfinished_.end(),
+                                           [&](const auto& e) { return e.first == run_->seq; });
+  return unfinished_.size() - (running ? 1 : 0) + accepting();
+}
+
 bool SessionActor::in_flight(const MessageId& id) const {
   const auto matches = [&](const Outgoing& out) {
     return std::holds_alternative<MessageAccepted>(out.event) && message_of(out.event) == id;
@@ -376,9 +384,14 @@ void SessionActor::record(Event event, storage::AppendRecord record,
                           SessionGateway::SubmitReply reply) {
   const WallTime time = wall_now();
   record.bytes = encode(event, time);
-  MessageId message_id = reply ? message_of(event) : MessageId{};
-  waiting_.push_back(
-      {std::move(event), time, std::move(record), std::move(reply), std::move(message_id)});
+  Outgoing& out = waiting_.emplace_back();
+  if (reply) {
+    out.message_id = message_of(event);
+    out.replies.push_back(std::move(reply));
+  }
+  out.event = std::move(event);
+  out.time = time;
+  out.record = std::move(record);
 }
 
 void SessionActor::save_text() {
@@ -453,7 +466,7 @@ void SessionActor::handle(Appended& appended) {
   auto next = told.begin();
   for (std::size_t i = 0; i < done.size(); ++i) {
     const storage::RecordOutcome& outcome = (*appended.outcomes)[i];
-    if (done[i].reply) answer(done[i], outcome);
+    answer(done[i], outcome);
     if (!outcome.duplicate) take_effect(*next++);
   }
   for (Cancel& cancel : std::exchange(early_cancels_, {})) handle(cancel);
@@ -485,15 +498,22 @@ void SessionActor::count(const Event& event, EventSeq seq) {
 }
 
 void SessionActor::answer(const Outgoing& message, const storage::RecordOutcome& outcome) {
+  if (message.replies.empty()) return;
   if (outcome.duplicate && !outcome.same_content) {
     metrics::get().messages_refused.add();
-    message.reply(Error{Errc::already_exists,
-                        "this message_id or Idempotency-Key was used with another message"});
+    for (const auto& reply : message.replies) {
+      reply(Error{Errc::already_exists,
+                  "this message_id or Idempotency-Key was used with another message"});
+    }
     return;
   }
-  if (outcome.duplicate) metrics::get().messages_duplicate.add();
-  message.reply(SubmitAccepted{
-      message.message_id, {services_.store.epoch(), outcome.seq}, outcome.duplicate});
+  SubmitAccepted accepted{
+      message.message_id, {services_.store.epoch(), outcome.seq}, outcome.duplicate};
+  for (const auto& reply : message.replies) {
+    if (accepted.duplicate) metrics::get().messages_duplicate.add();
+    reply(accepted);
+    accepted.duplicate = true;  // The others are repeats.
+  }
 }
 
 void SessionActor::take_effect(RecordedEvent& recorded) {
@@ -545,7 +565,7 @@ void SessionActor::give_up(const Error& error) {
   }
   for (auto* list : {&flying_, &waiting_}) {
     for (Outgoing& out : std::exchange(*list, {})) {
-      if (out.reply) out.reply(error);
+      for (const auto& reply : out.replies) reply(error);
     }
   }
   for (Command& command : std::exchange(stashed_, {})) {

@@ -54,8 +54,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     Event event;
     WallTime time;
     storage::AppendRecord record;
-    SessionGateway::SubmitReply reply;  ///< Of a MessageAccepted...
-    MessageId message_id;               ///< ...with its id, for the reply.
+    std::vector<SessionGateway::SubmitReply> replies;  ///< Of a MessageAccepted and its repeats...
+    MessageId message_id;                              ///< ...with its id, for the replies.
   };
 
   /// The turn in progress and what belongs to it alone.
@@ -118,6 +118,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   bool busy() const;
   bool idle() const;
   std::size_t accepting() const;
+  /// Unfinished messages that wait behind the run in progress.
+  std::size_t waiting_messages() const;
   bool in_flight(const MessageId& id) const;
   Result<bool> try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);
 

@@ -66,6 +66,7 @@ void Server::Impl::stop() {
   tree_->begin_stop();
   if (!tree_->wait_for_runs(settings_.drain_timeout)) {
     log::warn("runs are still in progress; they go on at the next start");
+    tree_->end_runs_once();
   }
   front_end_->stop_accepting();
   constexpr std::chrono::seconds kCloseMax{5};

@@ -99,7 +99,7 @@ struct Options {
   std::size_t snapshot_bytes_max = 256 << 10;
   /// Newest events of `GET /history` without a limit, and the bytes of any one answer.
   std::size_t history_events_max = 10'000;
-  std::size_t history_bytes_max = 16 << 20;
+  std::size_t history_bytes_max = 4 << 20;
 };
 
 }  // namespace parlance::net

@@ -665,6 +665,21 @@ def test_a_message_of_endless_empty_fragments_is_given_up(impatient):
         assert wire.close_code()[0] == 1008
 
 
+def test_one_message_sent_very_many_times_at_once_harms_nobody(shared_world):
+    """Repeats wait for the first to become durable; answering them must not nest."""
+    server = shared_world.server({})
+    again = ws_frame(TEXT, b'{"type":"client","message":"a","message_id":"r"}') * 100
+    wires = [Wire(server.port) for _ in range(400)]
+    for wire in wires:
+        wire.upgrade("/chat/repeats")
+    for wire in wires:
+        wire.send(again)
+    assert server.get("/healthz").status == 200
+    for wire in wires:
+        wire.socket.close()
+    assert server.get("/healthz").status == 200
+
+
 def test_a_socket_whose_peer_is_gone_is_closed(impatient):
     """Nobody answers the pings of the server."""
     with Wire(impatient.port) as wire:

@@ -67,6 +67,14 @@ async def test_past_the_bound_of_the_queue_a_message_is_refused(server):
         assert not chat.transcript.of("refused")
 
 
+async def test_steered_messages_count_against_the_bound_of_the_queue(server):
+    async with Chat(server, "steers", tokens=True) as chat:
+        await begin_endless(chat)
+        answers = [await server.apost("/chat/steers/messages", {"message": "this too", "message_id": f"s{i}",
+                                                         "on_busy": "steer"}) for i in range(5)]
+        assert [answer.status for answer in answers] == [202, 202, 202, 429, 429]
+
+
 async def test_past_the_bound_of_the_queue_a_post_is_refused_with_retry_after(server):
     async with Chat(server, "full-post", tokens=True) as chat:
         await begin_endless(chat)

@@ -15,6 +15,10 @@ if(TARGET parlance_sanitizer_defaults)
   target_link_libraries(parlance_unit_tests PRIVATE parlance_sanitizer_defaults)
 endif()
 
+# Only where it is needed: a path in the command line keeps ccache from serving another checkout.
+set_source_files_properties("${CMAKE_CURRENT_LIST_DIR}/config/example_file_test.cpp" PROPERTIES
+  COMPILE_DEFINITIONS "PARLANCE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
+
 set(seen_names)
 foreach(file IN LISTS unit_tests)
   # Catch2's `-#` gives every test the tag [#file], without folder: names must differ.

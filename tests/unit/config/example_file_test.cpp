@@ -1,6 +1,5 @@
 // config/parlance.example.yaml promises that it shows every key with its default.
 
-#include <filesystem>
 #include <map>
 #include <regex>
 #include <set>
@@ -17,9 +16,7 @@ namespace parlance::config {
 namespace {
 
 std::string example() {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / ".." / ".." / ".." / "config" /
-                    "parlance.example.yaml";
-  auto text = read_file(path.lexically_normal().string());
+  auto text = read_file(PARLANCE_SOURCE_DIR "/config/parlance.example.yaml");
   if (!text) FAIL(text.error().detail);
   return *text;
 }
