@@ -76,7 +76,7 @@ void Core::retire(StreamSocket& socket) {
   flush_later(socket);
 }
 
-void Core::give_up(StreamSocket& socket, const std::exception& error) noexcept {
+void Core::give_up(StreamSocket& socket, const std::exception& error) {
   log::warn("connection failed reason={}", log::value(error.what()));
   retire(socket);
 }

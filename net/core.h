@@ -77,7 +77,7 @@ class Core final : public std::enable_shared_from_this<Core> {
   void schedule(StreamSocket& socket, Tick tick);
   /// Runs `work` for `socket`; an exception ends that one connection and goes no further.
   template <class Work>
-  void guard(StreamSocket& socket, Work work) noexcept {
+  void guard(StreamSocket& socket, Work work) {
     try {
       work();
     } catch (const std::exception& error) {
@@ -121,7 +121,7 @@ class Core final : public std::enable_shared_from_this<Core> {
     std::uint32_t generation;
   };
 
-  void give_up(StreamSocket& socket, const std::exception& error) noexcept;
+  void give_up(StreamSocket& socket, const std::exception& error);
   void flush();
   void sweep();
   void publish_counts();

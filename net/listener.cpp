@@ -1,7 +1,6 @@
 #include "net/listener.h"
 
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 #include <arpa/inet.h>
@@ -83,12 +82,12 @@ Result<BoundAddress> bind_address(const std::string& address) {
                                            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
                      .text = {},
                      .loopback = ip.is_loopback()};
-  if (!bound.fd) return refused(address, std::strerror(errno));
+  if (!bound.fd) return refused(address, std::generic_category().message(errno));
   set_options(bound.fd.get());
   if (ip.is_v6()) set_option(bound.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (::bind(bound.fd.get(), wanted.data(), static_cast<socklen_t>(wanted.size())) != 0 ||
       ::listen(bound.fd.get(), kBacklog) != 0) {
-    if (errno != EADDRINUSE) return refused(address, std::strerror(errno));
+    if (errno != EADDRINUSE) return refused(address, std::generic_category().message(errno));
     return refused(address, fmt::format("port {} is in use", port));
   }
   asio::ip::tcp::endpoint got;

@@ -212,13 +212,14 @@ void WebSocketConnection::submit(SubmitMessage command) {
 void WebSocketConnection::cancel(CancelMessage command) {
   ++in_flight_;
   std::optional<MessageId> id = command.message_id;
-  core().gateway().cancel(session(), std::move(command),
-                          [ref = core().fanout().ref(*this), id = std::move(id)](Status status) {
-                            WebSocketConnection* const self = connection(ref);
-                            if (self == nullptr) return;
-                            if (!status) self->send_error(status.error().detail, id);
-                            self->answered();
-                          });
+  core().gateway().cancel(
+      session(), std::move(command),
+      [ref = core().fanout().ref(*this), id = std::move(id)](const Status& status) {
+        WebSocketConnection* const self = connection(ref);
+        if (self == nullptr) return;
+        if (!status) self->send_error(status.error().detail, id);
+        self->answered();
+      });
 }
 
 void WebSocketConnection::ping(std::optional<std::string> data) {
@@ -226,11 +227,12 @@ void WebSocketConnection::ping(std::optional<std::string> data) {
   // Two lambdas of 16 bytes, since std::function keeps those without an allocation.
   const SubscriberRef ref = core().fanout().ref(*this);
   if (data) {
-    core().gateway().ping(session(), std::move(*data), [ref](Status status, std::string echoed) {
-      on_pong_reply(ref, status, std::move(echoed));
-    });
+    core().gateway().ping(session(), std::move(*data),
+                          [ref](const Status& status, std::string echoed) {
+                            on_pong_reply(ref, status, std::move(echoed));
+                          });
   } else {
-    core().gateway().ping(session(), {}, [ref](Status status, const std::string&) {
+    core().gateway().ping(session(), {}, [ref](const Status& status, const std::string&) {
       on_pong_reply(ref, status, std::nullopt);
     });
   }

@@ -154,9 +154,7 @@ int serve(const std::string& listen, Mode mode) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   CLI::App app(
       "Bare Boost.Beast WebSocket echo server: the yardstick beside which the server is measured.");
   std::string listen = "127.0.0.1:0";
@@ -171,10 +169,16 @@ int main(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(modes))
       ->default_str("pending-read");
   CLI11_PARSE(app, argc, argv);
+  return serve(listen, mode);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return serve(listen, mode);
+    return run_program(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "parlance-echo: {}\n", error.what());
+    std::fprintf(stderr, "parlance-echo: %s\n", error.what());
     return 1;
   }
 }

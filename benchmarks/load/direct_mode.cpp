@@ -128,7 +128,7 @@ class DirectMode : public StreamObserver {
   }
 
   std::string progress_line() {
-    const std::string line =
+    std::string line =
         fmt::format("{} requests/s, {} tokens/s, {} under way, {} errors", ended_ - ended_before_,
                     tokens_ - tokens_before_, under_way_, errors_);
     ended_before_ = ended_;

@@ -109,7 +109,7 @@ class DurableMode : private FleetObserver {
   void on_lost(WebsocketClient&, std::string_view) override {}
 
   std::string progress_line() {
-    const std::string line =
+    std::string line =
         fmt::format("{} durable messages/s, {} errors", acked_ - acked_before_, errors_);
     acked_before_ = acked_;
     return line;

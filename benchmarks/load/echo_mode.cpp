@@ -60,7 +60,7 @@ class EchoMode : private FleetObserver {
   void on_lost(WebsocketClient&, std::string_view) override {}
 
   std::string progress_line() {
-    const std::string line = fmt::format("{} messages/s", received_ - received_before_);
+    std::string line = fmt::format("{} messages/s", received_ - received_before_);
     received_before_ = received_;
     return line;
   }

@@ -172,9 +172,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   return {arguments.rbegin(), arguments.rend()};  // the order that CLI11 wants
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   CLI::App app("Load harness for the step stream (/chat/{chat_id}) and its baselines.",
                "parlance-load");
   app.footer(
@@ -200,10 +198,16 @@ int main(int argc, char** argv) {
     return app.exit(error);
   }
   bench::raise_open_files_limit();
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return action();
+    return run_program(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "parlance-load: {}\n", error.what());
+    std::fprintf(stderr, "parlance-load: %s\n", error.what());
     return bench::kExitFailed;
   }
 }

@@ -185,7 +185,7 @@ class RunMode : private FleetObserver {
   }
 
   std::string progress_line() {
-    const std::string line =
+    std::string line =
         fmt::format("{} messages/s, {} tokens/s, {} under way, {} errors", ended_ - ended_before_,
                     tokens_ - tokens_before_, pending_count_, errors_ + lost_);
     ended_before_ = ended_;

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -50,7 +49,7 @@ void StreamClient::on_ready(uint32_t events) {
   if (is_closed()) return;
   if (!connected_ && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
     if (const int error = connect_error(socket_); error != 0) {
-      close(std::strerror(error));
+      close(errno_text(error));
       return;
     }
     connected_ = true;
@@ -70,7 +69,7 @@ void StreamClient::flush() {
       return;
     }
     if (count < 0) {
-      close(std::strerror(errno));
+      close(errno_text(errno));
       return;
     }
     out_.erase(0, static_cast<size_t>(count));
@@ -83,7 +82,7 @@ void StreamClient::read_input() {
   const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) {
-    close(count == 0 ? "the connection was closed" : std::strerror(errno));
+    close(count == 0 ? std::string("the connection was closed") : errno_text(errno));
     return;
   }
   take_input(std::string_view(buffer.data(), static_cast<size_t>(count)), now_ns());

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -55,7 +54,7 @@ void WebsocketClient::on_ready(uint32_t events) {
 
 void WebsocketClient::begin_handshake() {
   if (const int error = connect_error(socket_); error != 0) {
-    close(std::strerror(error));
+    close(errno_text(error));
     return;
   }
   state_ = State::handshaking;
@@ -66,7 +65,7 @@ void WebsocketClient::read_input() {
   const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) {
-    close(count == 0 ? "the server closed the connection" : std::strerror(errno));
+    close(count == 0 ? std::string("the server closed the connection") : errno_text(errno));
     return;
   }
   const int64_t received_ns = now_ns();
@@ -194,7 +193,7 @@ void WebsocketClient::flush() {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return;
     if (count < 0) {
-      close(std::strerror(errno));
+      close(errno_text(errno));
       return;
     }
     out_.erase(0, static_cast<size_t>(count));

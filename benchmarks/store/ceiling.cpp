@@ -208,9 +208,7 @@ int measure(const CeilingOptions& options) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   CLI::App app("The disk's and RocksDB's own ceiling for durable writes.");
   CeilingOptions options;
   app.add_option("--dir", options.dir, "where to write; on the disk that is to be measured")
@@ -231,10 +229,16 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", options.json_path, "also write the results to this file");
   CLI11_PARSE(app, argc, argv);
+  return measure(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return measure(options);
+    return run_program(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "parlance-store-ceiling: {}\n", error.what());
+    std::fprintf(stderr, "parlance-store-ceiling: %s\n", error.what());
     return 1;
   }
 }

@@ -75,7 +75,7 @@ class Histogram {
   static size_t bucket_of(int64_t value) {
     const auto v = static_cast<uint64_t>(value);
     if (v < kExact) return v;
-    const int shift = std::bit_width(v) - 1 - kStepBits;
+    const int shift = static_cast<int>(std::bit_width(v)) - 1 - kStepBits;
     return kExact + static_cast<size_t>(shift - 1) * kSteps + ((v >> shift) - kSteps);
   }
 

@@ -137,6 +137,10 @@ int connect_error(const Fd& socket) {
   return error;
 }
 
+std::string errno_text(int error) {
+  return std::generic_category().message(error);
+}
+
 uint64_t raise_open_files_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1'024;

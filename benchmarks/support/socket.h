@@ -43,6 +43,9 @@ Fd start_connect(const Address& address, in_addr_t source_host = 0);
 /// 0 once a started connect has succeeded, else the errno it failed with.
 int connect_error(const Fd& socket);
 
+/// What the kernel's error number means, in words.
+std::string errno_text(int error);
+
 /// Raises the soft limit of open files to the hard one; returns it.
 uint64_t raise_open_files_limit();
 

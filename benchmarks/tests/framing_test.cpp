@@ -11,6 +11,7 @@
 #include "benchmarks/load/websocket_frames.h"
 #include "benchmarks/support/http.h"
 #include "benchmarks/support/socket.h"
+#include "benchmarks/upstream/body_writer.h"
 
 namespace {
 
@@ -63,6 +64,56 @@ TEST_CASE("broken chunk sizes are refused") {
   bench::ChunkedDecoder decoder;
   decoder.feed("zz\r\n", [](std::string_view) {});
   CHECK(decoder.failed());
+}
+
+TEST_CASE("a body is framed, split and cut as it is told to") {
+  bench::Behaviour behaviour;
+  bench::BodyWriter writer;
+  std::string out;
+  const auto write = [&](bool chunked) {
+    writer.begin(behaviour, chunked);
+    for (const char* bytes : {"hello", "", " you"}) {
+      writer.put(bytes, out);
+      while (writer.holds_pieces()) writer.put_piece(out);
+    }
+    writer.finish(out);
+  };
+  SECTION("chunked") {
+    write(true);
+    CHECK(out == "5\r\nhello\r\n4\r\n you\r\n0\r\n\r\n");
+  }
+  SECTION("plain") {
+    write(false);
+    CHECK(out == "hello you");
+  }
+  SECTION("split") {
+    behaviour.split_bytes = 3;
+    write(true);
+    CHECK(out == "3\r\nhel\r\n2\r\nlo\r\n3\r\n yo\r\n1\r\nu\r\n0\r\n\r\n");
+  }
+  SECTION("cut in the middle of a chunk") {
+    behaviour.cut_at_byte = 7;
+    write(true);
+    CHECK(out == "5\r\nhello\r\n4\r\n y");
+    CHECK(writer.cut_reached());
+  }
+  SECTION("cut and split") {
+    behaviour.cut_at_byte = 4;
+    behaviour.split_bytes = 3;
+    write(false);
+    CHECK(out == "hell");
+  }
+  SECTION("cut before the first byte") {
+    behaviour.cut_at_byte = 0;
+    write(true);
+    CHECK(out.empty());
+  }
+  SECTION("cut beyond the end") {
+    behaviour.cut_at_byte = 10;
+    write(false);
+    CHECK(out == "hello you");
+    CHECK_FALSE(writer.cut_reached());
+  }
 }
 
 TEST_CASE("frames of all lengths come back") {

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "benchmarks/support/clock.h"
+#include "benchmarks/upstream/canned.h"
 #include "benchmarks/upstream/embeddings.h"
 #include "benchmarks/upstream/server.h"
 
@@ -25,61 +26,9 @@ constexpr size_t kHeadBytesMax = 64 << 10;
 // What is written at once, and what one connection may write before the others get their turn.
 constexpr size_t kWriteBytes = 16 << 10;
 constexpr size_t kTurnBytes = 64 << 10;
-constexpr size_t kGarbageBytes = 512;
 
 int64_t ms_to_ns(double ms) {
   return static_cast<int64_t>(ms * kNsPerMs);
-}
-
-std::string_view reason_of(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 204:
-      return "No Content";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 413:
-      return "Content Too Large";
-    case 429:
-      return "Too Many Requests";
-    case 500:
-      return "Internal Server Error";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Simulated";
-  }
-}
-
-std::string_view error_type_of(int status) {
-  if (status == 429) return "rate_limit_error";
-  if (status == 401 || status == 403) return "authentication_error";
-  return status < 500 ? "invalid_request_error" : "server_error";
-}
-
-std::string garbage_bytes(uint64_t seed) {
-  std::string out;
-  while (out.size() < kGarbageBytes) out += static_cast<char>(mix(seed + out.size()) & 0xFF);
-  return out;
-}
-
-/// Silence: one frame per three bytes of the request, MPEG-1 layer III, 128 kbit/s, 44.1 kHz.
-std::string silent_mp3(size_t request_bytes) {
-  constexpr size_t kFrameBytes = 417;
-  std::string frame("\xFF\xFB\x90\xC4", 4);
-  frame.resize(kFrameBytes, '\0');
-  std::string out;
-  for (size_t i = 0; i < 8 + request_bytes / 3; ++i) out += frame;
-  return out;
 }
 
 /// All connections read through the same memory; nothing is kept in it between reads.
@@ -224,20 +173,9 @@ void UpstreamConnection::dispatch_model_call(const Request& request) {
     answer_chat(request);
   } else if (request.path == "/embeddings") {
     server_.record(Route::embeddings, request.head, request.body);
-    std::string body = embeddings_body(request.body);
-    begin_call(server_.script().next({Route::embeddings, request.body, false}));
-    const int64_t wait_ns = ms_to_ns(behaviour_.first_token_ms.value_or(0));
-    answer_call(200, std::move(body), "application/json", wait_ns);
+    answer_embeddings(request);
   } else {
-    begin_call({});
-    if (request.path == "/audio/speech") {
-      answer_call(200, silent_mp3(request.body.size()), "audio/mpeg", 0);
-    } else {
-      std::string text;
-      const uint64_t start = server_.vocabulary().start_of(request.body);
-      for (uint64_t i = 0; i < 8; ++i) text += server_.vocabulary().token(start, i);
-      answer_call(200, fmt::format(R"({{"text":"{}"}})", text), "application/json", 0);
-    }
+    answer_audio(request);
   }
 }
 
@@ -248,16 +186,9 @@ void UpstreamConnection::dispatch_control(const Request& request) {
     return request.query.find(text) != std::string_view::npos;
   };
   if (method == "GET" && path == "/models") {
-    answer_now(
-        200,
-        R"({"object":"list","data":[)"
-        R"({"id":"simulated","object":"model","created":1700000000,"owned_by":"parlance"},)"
-        R"({"id":"simulated-embedding","object":"model","created":1700000000,"owned_by":"parlance"}]})");
+    answer_now(200, models_body());
   } else if (method == "GET" && path.substr(0, 8) == "/models/") {
-    answer_now(
-        200,
-        fmt::format(R"({{"id":"{}","object":"model","created":1700000000,"owned_by":"parlance"}})",
-                    json_escaped(path.substr(8))));
+    answer_now(200, model_body(path.substr(8)));
   } else if (method == "GET" && path == "/stats") {
     answer_now(200, server_.stats_json());
   } else if (method == "GET" && path == "/requests") {
@@ -277,12 +208,11 @@ void UpstreamConnection::dispatch_control(const Request& request) {
 
 // -------------------------------------------------------------------------------------- answers
 
-void UpstreamConnection::answer_now(int status, std::string_view body, std::string_view type) {
+void UpstreamConnection::answer_now(int status, std::string_view body) {
   behaviour_ = {};
-  cut_reached_ = false;
-  body_bytes_ = 0;
-  put_head(status, type, body.size());
-  put_body(body);
+  body_.begin(behaviour_, false);
+  put_head(status, "application/json", body.size());
+  body_.put(body, out_);
   end_answer();
 }
 
@@ -290,48 +220,17 @@ void UpstreamConnection::begin_call(Behaviour behaviour) {
   behaviour_ = std::move(behaviour);
   call_active_ = true;
   ++server_.stats().active;
-  cut_reached_ = false;
-  body_bytes_ = 0;
-  unsplit_.clear();
-  unsplit_sent_ = 0;
-  stream_over_ = false;
   head_sent_ = false;
+  body_over_ = false;
   if (behaviour_.close) keep_alive_ = false;
   due_ns_ = now_ns() + ms_to_ns(behaviour_.headers_ms);
-}
-
-void UpstreamConnection::answer_call(int status, std::string body, std::string_view type,
-                                     int64_t wait_ns) {
   state_ = State::waiting_plain;
-  plain_status_ = status;
-  plain_body_ = std::move(body);
-  plain_type_ = type;
-  if (behaviour_.never_answer) return;
-  if (behaviour_.status != 200 && status == 200) {
-    answer_error(behaviour_);
-    return;
-  }
-  if (behaviour_.garbage != Garbage::none && status == 200) {
-    answer_garbage(false);
-    return;
-  }
-  due_ns_ += wait_ns;
-  pump();
 }
 
 void UpstreamConnection::answer_chat(const Request& request) {
-  ChatRequest chat = parse_chat_request(request.body);
+  const ChatRequest chat = parse_chat_request(request.body);
   begin_call(server_.script().next({Route::chat, chat.last_content, chat.last_is_tool}));
-  state_ = State::waiting_plain;
-  if (behaviour_.never_answer) return;
-  if (behaviour_.status != 200) {
-    answer_error(behaviour_);
-    return;
-  }
-  if (behaviour_.garbage != Garbage::none) {
-    answer_garbage(chat.stream);
-    return;
-  }
+  if (answer_fault(chat.stream)) return;
   ChatReply reply(chat, behaviour_, server_.settings(), server_.vocabulary(),
                   server_.stats().requests);
   if (chat.stream) {
@@ -339,60 +238,94 @@ void UpstreamConnection::answer_chat(const Request& request) {
     return;
   }
   server_.stats().tokens += reply.token_count();
-  const bool fails = behaviour_.error_in_stream;
-  answer_call(fails ? 500 : 200,
-              fails
-                  ? error_envelope(behaviour_.error_message.value_or("the simulated model failed"),
-                                   "server_error", "simulated_error")
-                  : reply.plain_body(),
-              "application/json", reply.plain_wait_ns());
-}
-
-void UpstreamConnection::answer_error(const Behaviour& behaviour) {
-  const int status = behaviour.status;
-  const std::string message =
-      behaviour.error_message.value_or(fmt::format("simulated status {}", status));
-  answer_call(status, error_envelope(message, error_type_of(status), "simulated_error"),
-              "application/json", ms_to_ns(behaviour.first_token_ms.value_or(0)));
-}
-
-void UpstreamConnection::answer_garbage(bool stream) {
-  const std::string bytes = garbage_bytes(server_.settings().seed);
-  const bool not_http = behaviour_.garbage == Garbage::http;
-  behaviour_.garbage = Garbage::none;
-  if (not_http) {
-    out_ += bytes;
-    keep_alive_ = false;
-    end_answer();
+  if (behaviour_.error_in_stream) {
+    // There is no stream for the error to be in.
+    behaviour_.status = 500;
+    answer_error();
     return;
   }
-  answer_call(200, bytes, stream ? "text/event-stream" : "application/json", 0);
+  answer_plain(200, reply.plain_body(), "application/json", reply.plain_wait_ns());
+}
+
+void UpstreamConnection::answer_embeddings(const Request& request) {
+  std::string body = embeddings_body(request.body);
+  begin_call(server_.script().next({Route::embeddings, request.body, false}));
+  if (answer_fault(false)) return;
+  answer_plain(200, std::move(body), "application/json",
+               ms_to_ns(behaviour_.first_token_ms.value_or(0)));
+}
+
+void UpstreamConnection::answer_audio(const Request& request) {
+  begin_call({});
+  if (request.path == "/audio/speech") {
+    answer_plain(200, silent_mp3(request.body.size()), "audio/mpeg", 0);
+    return;
+  }
+  std::string text;
+  const uint64_t start = server_.vocabulary().start_of(request.body);
+  for (uint64_t i = 0; i < 8; ++i) text += server_.vocabulary().token(start, i);
+  answer_plain(200, fmt::format(R"({{"text":"{}"}})", text), "application/json", 0);
+}
+
+/// Deals with behaviours that say no word of an answer; false when there is one to be given.
+bool UpstreamConnection::answer_fault(bool stream) {
+  if (behaviour_.never_answer) return true;
+  if (behaviour_.status != 200) {
+    answer_error();
+    return true;
+  }
+  const std::string bytes = garbage_bytes(server_.settings().seed);
+  switch (behaviour_.garbage) {
+    case Garbage::none:
+      return false;
+    case Garbage::body:
+      answer_plain(200, bytes, stream ? "text/event-stream" : "application/json", 0);
+      return true;
+    case Garbage::http:
+      out_ += bytes;
+      keep_alive_ = false;
+      body_.begin(behaviour_, false);
+      end_answer();
+      return true;
+  }
+  return false;
+}
+
+void UpstreamConnection::answer_error() {
+  const int status = behaviour_.status;
+  const std::string message =
+      behaviour_.error_message.value_or(fmt::format("simulated status {}", status));
+  answer_plain(status, error_envelope(message, error_type_of(status), "simulated_error"),
+               "application/json", ms_to_ns(behaviour_.first_token_ms.value_or(0)));
+}
+
+void UpstreamConnection::answer_plain(int status, std::string body, std::string_view type,
+                                      int64_t wait_ns) {
+  plain_status_ = status;
+  plain_body_ = std::move(body);
+  plain_type_ = type;
+  due_ns_ += wait_ns;
+  pump();
 }
 
 void UpstreamConnection::begin_stream(ChatReply reply) {
   reply_.emplace(std::move(reply));
   state_ = State::streaming;
   wait_drawn_ = true;  // of the first event, which is due when the head is
-  body_chunked_ = chunked_;
   if (!chunked_) keep_alive_ = false;
   pump();
 }
 
+/// Goes on with whatever is under way. Called when something is due and when the socket takes more.
 void UpstreamConnection::pump() {
-  if (dropped_) return;
-  if (!flush()) return;
+  if (dropped_ || !flush()) return;
   if (unsent() > 0) return;  // the socket's becoming writable calls again
   switch (state_) {
     case State::idle:
       serve_buffered();
       break;
     case State::waiting_plain:
-      if (behaviour_.never_answer) break;
-      if (due_ns_ > now_ns()) {
-        timer_.set(due_ns_);
-      } else {
-        send_plain();
-      }
+      pump_plain();
       break;
     case State::streaming:
       pump_stream();
@@ -408,8 +341,8 @@ void UpstreamConnection::pump_stream() {
   int64_t now = now_ns();
   std::string& event = event_buffer();
   while (true) {
-    if (!send_split()) return;
-    if (cut_reached_ || (stream_over_ && unsplit_.empty())) {
+    if (!send_pieces()) return;
+    if (body_.cut_reached() || body_over_) {
       end_answer();
       return;
     }
@@ -419,19 +352,19 @@ void UpstreamConnection::pump_stream() {
       due_ns_ = wait_ns == ChatReply::kNever ? ChatReply::kNever : due_ns_ + wait_ns;
     }
     if (due_ns_ > now) {
-      if (!flush()) return;
-      if (due_ns_ != ChatReply::kNever) timer_.set(due_ns_);
+      if (flush()) wait_until_due();
       return;
     }
     if (!head_sent_) {
       head_sent_ = true;
+      body_.begin(behaviour_, chunked_);
       put_head(200, "text/event-stream; charset=utf-8", std::nullopt);
     }
     event.clear();
     server_.stats().tokens += reply_->append_next(event, now);
     wait_drawn_ = false;
-    stream_over_ = reply_->done();
-    put_body(event);
+    body_over_ = reply_->done();
+    body_.put(event, out_);
     if (unsent() < kWriteBytes) continue;
     turn_bytes += unsent();
     if (!flush() || unsent() > 0) return;
@@ -443,47 +376,55 @@ void UpstreamConnection::pump_stream() {
   }
 }
 
-void UpstreamConnection::send_plain() {
-  if (!head_sent_) {
-    head_sent_ = true;
-    put_head(plain_status_, plain_type_, plain_body_.size());
-    if (behaviour_.stall_after_tokens) {
-      // Half an answer, then silence.
-      behaviour_.never_answer = !behaviour_.stall_ms;
-      due_ns_ = now_ns() + ms_to_ns(behaviour_.stall_ms.value_or(0));
-      behaviour_.stall_after_tokens.reset();
-      const size_t half = plain_body_.size() / 2;
-      put_body(std::string_view(plain_body_).substr(0, half));
-      plain_body_.erase(0, half);
-      pump();
+void UpstreamConnection::pump_plain() {
+  while (true) {
+    if (!send_pieces()) return;
+    if (body_over_ || (head_sent_ && body_.cut_reached())) {
+      end_answer();
       return;
     }
+    if (behaviour_.never_answer) return;
+    if (due_ns_ > now_ns()) {
+      wait_until_due();
+      return;
+    }
+    if (!head_sent_) {
+      head_sent_ = true;
+      body_.begin(behaviour_, false);
+      put_head(plain_status_, plain_type_, plain_body_.size());
+      if (behaviour_.stall_after_tokens) {
+        // Half an answer, then silence.
+        const size_t half = plain_body_.size() / 2;
+        body_.put(std::string_view(plain_body_).substr(0, half), out_);
+        plain_body_.erase(0, half);
+        due_ns_ =
+            behaviour_.stall_ms ? now_ns() + ms_to_ns(*behaviour_.stall_ms) : ChatReply::kNever;
+        if (!flush() || unsent() > 0) return;
+        continue;
+      }
+    }
+    body_.put(plain_body_, out_);
+    plain_body_.clear();
+    body_over_ = true;
   }
-  put_body(plain_body_);
-  plain_body_.clear();
-  stream_over_ = true;
-  if (send_split()) end_answer();
 }
 
-/// Sends what put_body() held back to be split; false while there is more to wait for.
-bool UpstreamConnection::send_split() {
-  while (!unsplit_.empty() && !cut_reached_) {
-    if (due_ns_ != ChatReply::kNever && due_ns_ > now_ns() && unsplit_sent_ > 0) {
-      timer_.set(due_ns_);
+/// Sends what is to be sent in pieces; false while there is something to wait for.
+bool UpstreamConnection::send_pieces() {
+  while (body_.holds_pieces()) {
+    if (piece_due_ns_ > now_ns()) {
+      timer_.set(piece_due_ns_);
       return false;
     }
-    const std::string_view rest = std::string_view(unsplit_).substr(unsplit_sent_);
-    const std::string_view piece = rest.substr(0, behaviour_.split_bytes);
-    put_piece(piece);
-    unsplit_sent_ += piece.size();
-    if (unsplit_sent_ == unsplit_.size()) {
-      unsplit_.clear();
-      unsplit_sent_ = 0;
-    }
+    body_.put_piece(out_);
     if (!flush() || unsent() > 0) return false;
-    if (behaviour_.split_ms > 0) due_ns_ = now_ns() + ms_to_ns(behaviour_.split_ms);
+    if (behaviour_.split_ms > 0) piece_due_ns_ = now_ns() + ms_to_ns(behaviour_.split_ms);
   }
   return true;
+}
+
+void UpstreamConnection::wait_until_due() {
+  if (due_ns_ != ChatReply::kNever) timer_.set(due_ns_);
 }
 
 void UpstreamConnection::put_head(int status, std::string_view type, std::optional<size_t> length) {
@@ -502,32 +443,10 @@ void UpstreamConnection::put_head(int status, std::string_view type, std::option
   }
   if (!keep_alive_) out_ += "connection: close\r\n";
   out_ += "\r\n";
-  if (behaviour_.cut_at_byte == 0u) cut_reached_ = true;
-}
-
-void UpstreamConnection::put_body(std::string_view bytes) {
-  if (behaviour_.split_bytes > 0) {
-    unsplit_.append(bytes);
-  } else {
-    put_piece(bytes);
-  }
-}
-
-void UpstreamConnection::put_piece(std::string_view bytes) {
-  if (bytes.empty() || cut_reached_) return;
-  if (body_chunked_) fmt::format_to(std::back_inserter(out_), "{:x}\r\n", bytes.size());
-  if (behaviour_.cut_at_byte && body_bytes_ + bytes.size() >= *behaviour_.cut_at_byte) {
-    bytes = bytes.substr(0, *behaviour_.cut_at_byte - body_bytes_);
-    cut_reached_ = true;
-  }
-  body_bytes_ += bytes.size();
-  out_.append(bytes);
-  if (body_chunked_ && !cut_reached_) out_ += "\r\n";
 }
 
 void UpstreamConnection::end_answer() {
-  if (body_chunked_ && !cut_reached_) out_ += "0\r\n\r\n";
-  body_chunked_ = false;
+  body_.finish(out_);
   if (call_active_) {
     call_active_ = false;
     --server_.stats().active;
@@ -535,7 +454,7 @@ void UpstreamConnection::end_answer() {
   }
   reply_.reset();
   timer_.cancel();
-  state_ = cut_reached_ || !keep_alive_ ? State::ending : State::idle;
+  state_ = body_.cut_reached() || !keep_alive_ ? State::ending : State::idle;
   if (!flush() || unsent() > 0) return;
   if (state_ == State::ending) {
     end_connection();

@@ -4,7 +4,7 @@
 //
 // An answer is either streamed (events of a ChatReply, each its own HTTP chunk, written when due;
 // what is due at the same time goes out in one write) or one plain body. Both pass through
-// put_body(), which is where bodies are split and cut as the script says. The client's closing is
+// a BodyWriter, which is where bodies are split and cut as the script says. The client's closing is
 // noticed at any time: the socket is always watched for reading.
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "benchmarks/support/event_loop.h"
 #include "benchmarks/support/fd.h"
 #include "benchmarks/support/http.h"
+#include "benchmarks/upstream/body_writer.h"
 #include "benchmarks/upstream/chat_reply.h"
 #include "benchmarks/upstream/script.h"
 
@@ -53,20 +54,21 @@ class UpstreamConnection : public EventSource {
   void dispatch_control(const Request& request);
 
   // Answers.
-  void answer_now(int status, std::string_view body, std::string_view type = "application/json");
+  void answer_now(int status, std::string_view body);
   void begin_call(Behaviour behaviour);
-  void answer_call(int status, std::string body, std::string_view type, int64_t wait_ns);
   void answer_chat(const Request& request);
-  void answer_error(const Behaviour& behaviour);
-  void answer_garbage(bool stream);
+  void answer_embeddings(const Request& request);
+  void answer_audio(const Request& request);
+  bool answer_fault(bool stream);
+  void answer_error();
+  void answer_plain(int status, std::string body, std::string_view type, int64_t wait_ns);
   void begin_stream(ChatReply reply);
   void pump();
   void pump_stream();
-  void send_plain();
-  bool send_split();
+  void pump_plain();
+  bool send_pieces();
+  void wait_until_due();
   void put_head(int status, std::string_view type, std::optional<size_t> length);
-  void put_body(std::string_view bytes);
-  void put_piece(std::string_view bytes);
   void end_answer();
   void end_connection();
 
@@ -97,19 +99,16 @@ class UpstreamConnection : public EventSource {
 
   // The answer that is being played.
   Behaviour behaviour_;
+  BodyWriter body_;
   std::optional<ChatReply> reply_;
   int plain_status_ = 200;
   std::string plain_body_;
   std::string_view plain_type_;
+  int64_t due_ns_ = 0;        // of what comes next
+  int64_t piece_due_ns_ = 0;  // of the next piece of what is split
+  bool wait_drawn_ = false;   // due_ns_ includes the next event's wait
   bool head_sent_ = false;
-  int64_t due_ns_ = 0;
-  bool wait_drawn_ = false;
-  bool body_chunked_ = false;
-  uint64_t body_bytes_ = 0;
-  bool cut_reached_ = false;
-  std::string unsplit_;
-  size_t unsplit_sent_ = 0;
-  bool stream_over_ = false;
+  bool body_over_ = false;
 };
 
 }  // namespace parlance::benchmarks

@@ -34,7 +34,7 @@ class StopOnSignal : public bench::EventSource {
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     fd_ = bench::Fd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
     loop_.add(fd_.get(), EPOLLIN, this);
   }
@@ -69,9 +69,7 @@ int serve(const std::string& listen, const std::string& script_path,
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   CLI::App app(
       "Simulated OpenAI-compatible upstream: chat completions (streamed and plain, with tool "
       "calls), embeddings, models.\nGET /stats and GET /requests tell what has arrived.");
@@ -106,10 +104,16 @@ int main(int argc, char** argv) {
                "each delta's text begins with its monotonic send time in ns and '|'");
   app.add_option("--script", script_path, "JSON file of behaviours, see below");
   CLI11_PARSE(app, argc, argv);
+  return serve(listen, script_path, settings);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return serve(listen, script_path, settings);
+    return run_program(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "parlance-upstream: {}\n", error.what());
+    std::fprintf(stderr, "parlance-upstream: %s\n", error.what());
     return 1;
   }
 }

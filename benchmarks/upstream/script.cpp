@@ -96,23 +96,29 @@ std::string to_json(const rapidjson::Value& value) {
   return {buffer.GetString(), buffer.GetSize()};
 }
 
+const rapidjson::Value* find_member(const rapidjson::Value& object, const char* key) {
+  const auto member = object.FindMember(key);
+  return member == object.MemberEnd() ? nullptr : &member->value;
+}
+
 void read_tool_calls(EntryReader& reader, Behaviour& out) {
   const auto* calls = reader.find("tool_calls");
   if (calls == nullptr) return;
   if (!calls->IsArray() || calls->Empty()) reader.complain("tool_calls", "must be a filled array");
   for (const auto& call : calls->GetArray()) {
-    if (!call.IsObject() || !call.HasMember("name")) {
-      reader.complain("tool_calls", "must hold objects with a \"name\"");
-    }
+    const auto* name = call.IsObject() ? find_member(call, "name") : nullptr;
+    if (name == nullptr) reader.complain("tool_calls", "must hold objects with a \"name\"");
     ScriptedToolCall result;
-    result.name = reader.string_of("tool_calls[].name", call["name"]);
-    if (call.HasMember("id")) result.id = reader.string_of("tool_calls[].id", call["id"]);
-    if (!call.HasMember("arguments")) {
+    result.name = reader.string_of("tool_calls[].name", *name);
+    if (const auto* id = find_member(call, "id")) {
+      result.id = reader.string_of("tool_calls[].id", *id);
+    }
+    const auto* arguments = find_member(call, "arguments");
+    if (arguments == nullptr) {
       result.arguments = "{}";
-    } else if (call["arguments"].IsString()) {
-      result.arguments = call["arguments"].GetString();
     } else {
-      result.arguments = to_json(call["arguments"]);
+      result.arguments =
+          arguments->IsString() ? std::string(arguments->GetString()) : to_json(*arguments);
     }
     out.tool_calls.push_back(std::move(result));
   }

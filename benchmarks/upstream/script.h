@@ -70,48 +70,52 @@ struct ScriptedToolCall {
   std::string arguments;
 };
 
-enum class Garbage { none, body, http };
-enum class Route { chat, embeddings };
+enum class Garbage : uint8_t { none, body, http };
+enum class Route : uint8_t { chat, embeddings };
 
 /// One entry of a script. What is not set is as on the command line, or off.
 struct Behaviour {
+  // Which requests it is for.
   std::optional<std::string> when;
-  Route route = Route::chat;
-  bool after_tool = false;
   std::optional<uint64_t> repeat;
 
+  // The answer.
   std::optional<std::string> text;
-  std::optional<uint32_t> tokens;
+  std::optional<std::string> finish_reason;
+  std::optional<std::string> error_message;
+  std::vector<ScriptedToolCall> tool_calls;
   std::optional<double> first_token_ms;
   std::optional<double> token_ms;
-  std::optional<uint32_t> batch;
-  std::vector<ScriptedToolCall> tool_calls;
-  size_t fragment_bytes = 16;
-  bool interleave = false;
-  std::optional<std::string> finish_reason;
   std::optional<uint64_t> prompt_tokens;
   std::optional<uint64_t> completion_tokens;
+  std::optional<uint32_t> tokens;
+  std::optional<uint32_t> batch;
+  size_t fragment_bytes = 16;
 
-  int status = 200;
+  // Faults, and how the bytes are sent.
   std::optional<double> retry_after_s;
-  std::optional<std::string> error_message;
-  bool never_answer = false;
-  double headers_ms = 0;
-  Garbage garbage = Garbage::none;
-  std::optional<uint32_t> stall_after_tokens;
   std::optional<double> stall_ms;
   std::optional<uint64_t> cut_at_byte;
-  bool reset = false;
+  std::optional<uint32_t> stall_after_tokens;
+  std::optional<uint32_t> malformed_json_at;
+  std::optional<uint32_t> truncated_utf8_at;
+  std::optional<uint32_t> error_after_tokens;
+  uint64_t huge_line_bytes = 0;
   size_t split_bytes = 0;  // 0: not split
   double split_ms = 0;
+  double headers_ms = 0;
+  int status = 200;
+  Garbage garbage = Garbage::none;
+  Route route = Route::chat;
+
+  bool after_tool = false;
+  bool interleave = false;
+  bool never_answer = false;
+  bool reset = false;
   bool crlf = false;
   bool comments = false;
   bool missing_done = false;
-  std::optional<uint32_t> malformed_json_at;
-  std::optional<uint32_t> truncated_utf8_at;
-  uint64_t huge_line_bytes = 0;
   bool error_in_stream = false;
-  std::optional<uint32_t> error_after_tokens;
   bool close = false;
 };
 

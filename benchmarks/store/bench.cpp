@@ -1,0 +1,115 @@
+// The project's own store, measured as the ceiling beside it is: records of 512 B from many
+// sessions, each with its message id checked and indexed, made durable in groups by one writer.
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "benchmarks/support/clock.h"
+#include "benchmarks/support/histogram.h"
+#include "benchmarks/support/report.h"
+#include "schemas/codec.h"
+#include "storage/store.h"
+
+namespace parlance {
+namespace {
+
+namespace bench = benchmarks;
+
+struct BenchOptions {
+  std::string dir;
+  std::size_t sessions = 256;
+  std::size_t text_bytes = 512;
+  double seconds = 2;
+  std::string json_path;
+};
+
+/// One message of each session: a group.
+std::vector<storage::AppendRequest> make_group(const BenchOptions& options, std::uint64_t round) {
+  std::vector<storage::AppendRequest> group(options.sessions);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    storage::AppendRequest& request = group[i];
+    request.session.text = fmt::format("session-{}", i);
+    request.last = round;
+    storage::AppendRecord& record = request.records.emplace_back();
+    record.message_id = fmt::format("message-{}", round);
+    const std::string text(options.text_bytes, static_cast<char>('a' + (round + i) % 26));
+    record.bytes = encode(MessageAccepted{{record.message_id}, text, OnBusy::queue}, wall_now());
+  }
+  return group;
+}
+
+int measure(const BenchOptions& options) {
+  std::string directory = options.dir + "/parlance-store-XXXXXX";
+  if (::mkdtemp(directory.data()) == nullptr) {
+    throw std::system_error(errno, std::generic_category(), "cannot make " + directory);
+  }
+  storage::Options store_options;
+  store_options.directory = directory;
+  auto store = storage::Store::open(store_options);
+  if (!store) throw std::runtime_error(store.error().detail);
+
+  bench::Histogram latency;
+  std::uint64_t round = 0;
+  const std::int64_t begin_ns = bench::now_ns();
+  const std::int64_t end_ns = begin_ns + bench::seconds_to_ns(options.seconds);
+  while (bench::now_ns() < end_ns) {
+    const auto group = make_group(options, round++);
+    const std::int64_t before = bench::now_ns();
+    const auto outcomes = (*store)->append(group);
+    if (!outcomes) throw std::runtime_error(outcomes.error().detail);
+    latency.record(bench::now_ns() - before);
+  }
+  const double elapsed_s = static_cast<double>(bench::now_ns() - begin_ns) / 1e9;
+  store->reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);
+
+  bench::Report report("store-bench");
+  report.add("records_per_group", static_cast<double>(options.sessions));
+  report.add("text_bytes", static_cast<double>(options.text_bytes));
+  report.add("durable_records_per_second",
+             static_cast<double>(round * options.sessions) / elapsed_s);
+  report.add_latency("group", latency);
+  report.publish(options.json_path);
+  return 0;
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App app("How many messages the store alone makes durable per second.");
+  BenchOptions options;
+  app.add_option("--dir", options.dir, "where to write; on the disk that is to be measured")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--sessions", options.sessions, "records per group, each of another session")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  app.add_option("--bytes", options.text_bytes, "text of a message")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--seconds", options.seconds, "how long")
+      ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  app.add_option("--json", options.json_path, "also write the results to this file");
+  CLI11_PARSE(app, argc, argv);
+  return measure(options);
+}
+
+}  // namespace
+}  // namespace parlance
+
+int main(int argc, char** argv) {
+  try {
+    return parlance::run_program(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "parlance-store-bench: %s\n", error.what());
+    return 1;
+  }
+}
