@@ -23,6 +23,28 @@ bool is_separator(char c) {
   return byte < 0x80 && std::isalnum(byte) == 0;
 }
 
+const rapidjson::Value* find_member(const rapidjson::Value& object, const char* key) {
+  const auto member = object.FindMember(key);
+  return member == object.MemberEnd() ? nullptr : &member->value;
+}
+
+/// The text of a string member, or `otherwise`.
+std::string_view text_of(const rapidjson::Value& object, const char* key,
+                         std::string_view otherwise) {
+  const auto* value = find_member(object, key);
+  if (value == nullptr || !value->IsString()) return otherwise;
+  return {value->GetString(), value->GetStringLength()};
+}
+
+size_t dimensions_of(const rapidjson::Value& request) {
+  const auto* value = find_member(request, "dimensions");
+  if (value == nullptr) return kDimensions;
+  if (!value->IsUint() || value->GetUint() == 0 || value->GetUint() > kDimensionsMax) {
+    throw std::invalid_argument("\"dimensions\" must be 1 to 8192");
+  }
+  return value->GetUint();
+}
+
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -116,30 +138,20 @@ std::string embeddings_body(std::string_view request_body) {
   if (request.HasParseError() || !request.IsObject()) {
     throw std::invalid_argument("the body is not a JSON object");
   }
-  if (!request.HasMember("input")) throw std::invalid_argument("\"input\" is missing");
-  size_t dimensions = kDimensions;
-  if (request.HasMember("dimensions")) {
-    const auto& value = request["dimensions"];
-    if (!value.IsUint() || value.GetUint() == 0 || value.GetUint() > kDimensionsMax) {
-      throw std::invalid_argument("\"dimensions\" must be 1 to 8192");
-    }
-    dimensions = value.GetUint();
-  }
-  const bool as_base64 = request.HasMember("encoding_format") &&
-                         request["encoding_format"].IsString() &&
-                         std::string_view(request["encoding_format"].GetString()) == "base64";
-  const std::string model = request.HasMember("model") && request["model"].IsString()
-                                ? request["model"].GetString()
-                                : "simulated-embedding";
+  const auto* input = find_member(request, "input");
+  if (input == nullptr) throw std::invalid_argument("\"input\" is missing");
+  const size_t dimensions = dimensions_of(request);
+  const bool as_base64 = text_of(request, "encoding_format", "float") == "base64";
+  const std::string_view model = text_of(request, "model", "simulated-embedding");
   std::string data;
   size_t tokens = 0;
   size_t index = 0;
-  for (const std::string& input : inputs_of(request["input"])) {
+  for (const std::string& text : inputs_of(*input)) {
     if (index > 0) data += ',';
     fmt::format_to(std::back_inserter(data),
                    R"({{"object":"embedding","index":{},"embedding":{}}})", index,
-                   encoded(embed(input, dimensions), as_base64));
-    tokens += 1 + input.size() / 4;
+                   encoded(embed(text, dimensions), as_base64));
+    tokens += 1 + text.size() / 4;
     ++index;
   }
   return fmt::format(
