@@ -2,8 +2,8 @@
 // core's thread. Names no CAF type.
 //
 // A session lives on one core, `home_of(id)`. Calls for a session of another core hop there, and
-// their callback hops back. Every callback is called exactly once, at most after
-// the limits that the node's options set.
+// their callback hops back. Every callback is called exactly once while the node runs, and not at
+// all for what its stop cuts off.
 #pragma once
 
 #include <cstddef>
