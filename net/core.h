@@ -85,8 +85,11 @@ class Core final : public std::enable_shared_from_this<Core> {
     }
   }
   Tick now() const noexcept { return wheel_.now(); }
-  /// Sweeps in `time`, rounded up; at least one.
+  /// Sweeps in `time`, rounded up; at least one. For what recurs.
   Tick ticks(std::chrono::milliseconds time) const noexcept;
+  /// Sweeps after which at least `time` has passed, for what must not be early: the first of them
+  /// may come at once.
+  Tick ticks_past(std::chrono::milliseconds time) const noexcept { return ticks(time) + 1; }
 
   /// Read into by whoever reads a long-lived socket; free again when that call returns.
   std::span<char> read_buffer() noexcept { return {buffer_.get(), kBufferBytes}; }

@@ -57,7 +57,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<void> linger();
 
-  void expire_in(std::chrono::milliseconds time) { deadline_ = core_->now() + core_->ticks(time); }
+  void expire_in(std::chrono::milliseconds time) {
+    deadline_ = core_->now() + core_->ticks_past(time);
+  }
   HttpResponse refuse(int status, std::string detail);
   HttpResponse refuse_and_close(std::string detail);
   void log_answer(const Incoming& incoming, const HttpResponse& response) const;

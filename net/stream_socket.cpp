@@ -127,8 +127,8 @@ void StreamSocket::discard_input() {
 /// A node that stops waits less for those who do not answer.
 Tick StreamSocket::close_time() const {
   const Options& options = core_.options();
-  return core_.ticks(core_.draining() ? std::min(options.close_timeout, options.linger_timeout)
-                                      : options.close_timeout);
+  return core_.ticks_past(core_.draining() ? std::min(options.close_timeout, options.linger_timeout)
+                                           : options.close_timeout);
 }
 
 bool StreamSocket::close_is_due() {
@@ -143,7 +143,8 @@ bool StreamSocket::close_is_due() {
 }
 
 bool StreamSocket::write_stalled() const {
-  return !queue_.empty() && core_.now() - progress_ >= core_.ticks(core_.options().write_timeout);
+  return !queue_.empty() &&
+         core_.now() - progress_ >= core_.ticks_past(core_.options().write_timeout);
 }
 
 }  // namespace parlance::net

@@ -111,7 +111,7 @@ void WebSocketConnection::watch_partial(std::size_t buffered_before) {
   if (total > core().options().partial_bytes_max) {
     return close(CloseCode::try_again_later, "too many incomplete messages");
   }
-  core().schedule(*this, partial_since_ + core().ticks(core().options().read_timeout));
+  core().schedule(*this, partial_since_ + core().ticks_past(core().options().read_timeout));
 }
 
 bool WebSocketConnection::may_go_on() const {
@@ -292,7 +292,7 @@ void WebSocketConnection::schedule_ping() {
 void WebSocketConnection::on_due() {
   if (close_is_due()) return;
   if (reader_.partial()) {
-    const Tick deadline = partial_since_ + core().ticks(core().options().read_timeout);
+    const Tick deadline = partial_since_ + core().ticks_past(core().options().read_timeout);
     if (core().now() >= deadline) {
       metrics::get().input_refused.add();
       return close(CloseCode::policy_violation, "a message took too long to arrive");

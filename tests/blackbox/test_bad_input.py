@@ -2,6 +2,7 @@
 
 # ctest: TIMEOUT=400
 
+import asyncio
 import json
 import os
 import re
@@ -636,6 +637,20 @@ def test_a_body_that_never_comes_is_given_up(impatient):
 def test_a_connection_that_says_nothing_is_closed(impatient):
     with Wire(impatient.port) as wire:
         assert wire.until_closed() == b""
+
+
+async def test_no_connection_is_given_up_before_its_time(impatient):
+    """Wherever between two looks of the server at its clock it begins."""
+    async def closed_after(phase):
+        began = time.monotonic()
+        await until(lambda: time.monotonic() >= began + phase, "its phase", every=0.01)
+        opened = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port)
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        writer.close()
+        return time.monotonic() - opened
+
+    assert min(await asyncio.gather(*(closed_after(i / 16) for i in range(16)))) >= 1
 
 
 def test_a_connection_that_says_nothing_more_is_closed(impatient):
