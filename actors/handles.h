@@ -74,7 +74,7 @@ struct Loaded {
   Result<storage::SessionImage> image;
 };
 struct Appended {
-  Result<std::vector<storage::RecordOutcome>> outcomes;
+  storage::AppendOutcome outcomes;
 };
 
 /// Whoever carries out a turn.

@@ -73,7 +73,12 @@ void PersistenceActor::commit_group() {
   m.commit_seconds.observe(took.count());
   m.commit_records.observe(static_cast<double>(records));
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    caf::anon_send(sessions[i], Appended{std::move((*outcomes)[i])});
+    storage::AppendOutcome& outcome = (*outcomes)[i];
+    if (!outcome) {
+      log::error("a session cannot be written session={} why={}", group[i].session.text,
+                 log::value(outcome.error().detail));
+    }
+    caf::anon_send(sessions[i], Appended{std::move(outcome)});
   }
 }
 

@@ -426,6 +426,7 @@ void SessionActor::flush() {
   request.last = last_.seq;
   request.records.reserve(flying_.size());
   for (Outgoing& out : flying_) request.records.push_back(std::move(out.record));
+  if (!unfinished_.empty()) request.unfinished_before = unfinished_.front().first;
   for (const auto& entry : unfinished_) {
     const bool ends_now = std::any_of(flying_.begin(), flying_.end(), [&](const Outgoing& out) {
       return is_terminal(out.event) && message_of(out.event) == entry.second;

@@ -23,6 +23,8 @@ namespace parlance::storage::keys {
 inline constexpr std::string_view kSchema = "!schema";
 inline constexpr std::string_view kEpoch = "!epoch";
 inline constexpr char kUnfinishedPrefix = 'u';
+/// The column family of 'm' and 'k'; all others are in the default one.
+inline constexpr std::string_view kIdFamily = "ids";
 
 inline void append_be64(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);

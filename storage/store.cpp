@@ -10,6 +10,8 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/perf_level.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
@@ -59,28 +61,57 @@ class EngineLog final : public rocksdb::Logger {
   }
 };
 
-rocksdb::Options engine_options(const Options& options) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.cache_index_and_filter_blocks = true;
-  table.pin_l0_filter_and_index_blocks_in_cache = true;
+/// The keys of one kind of one session: where the next one is put is close to the last one.
+class SessionPrefix final : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "parlance.SessionPrefix"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    const std::size_t separator = view(key).find('\0');
+    return separator == std::string_view::npos ? key : rocksdb::Slice(key.data(), separator);
+  }
+  bool InDomain(const rocksdb::Slice& /*key*/) const override { return true; }
+};
 
-  rocksdb::Options out;
+rocksdb::DBOptions engine_options(const Options& options) {
+  rocksdb::DBOptions out;
   out.create_if_missing = true;
-  out.write_buffer_size = options.write_buffer_bytes;
-  out.max_write_buffer_number = 3;
+  out.create_missing_column_families = true;
   out.max_open_files = options.open_files_max;
   out.max_background_jobs = 2;
-  out.compression = rocksdb::kLZ4Compression;
-  out.memtable_whole_key_filtering = true;
-  out.memtable_prefix_bloom_size_ratio = 0.02;
   out.avoid_flush_during_shutdown = true;
+  // The ids fill their memory slowly; without a limit the whole log since would be read at a start.
+  out.max_total_wal_size = 4 * options.write_buffer_bytes;
   // A torn end is what a crash leaves; damage before it must not pass for an end of the log.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   out.info_log = std::make_shared<EngineLog>();
   out.stats_dump_period_sec = 0;
+  out.allow_concurrent_memtable_write = false;  // One thread writes; and hints need it.
+  return out;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const Options& options,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+
+  rocksdb::ColumnFamilyOptions out;
+  out.write_buffer_size = options.write_buffer_bytes;
+  out.max_write_buffer_number = 3;
+  out.compression = rocksdb::kLZ4Compression;
+  out.memtable_insert_with_hint_prefix_extractor = std::make_shared<SessionPrefix>();
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return out;
+}
+
+/// Ids are looked up far more often than they are found.
+rocksdb::ColumnFamilyOptions id_family_options(const Options& options,
+                                               const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions out = family_options(options, cache);
+  out.memtable_whole_key_filtering = true;
+  out.memtable_prefix_bloom_size_ratio = 0.1;
   return out;
 }
 
@@ -195,8 +226,25 @@ std::size_t AppendRequest::bytes() const noexcept {
   return sum;
 }
 
-Store::Store(std::unique_ptr<rocksdb::DB> db, std::uint64_t epoch)
-    : db_(std::move(db)), epoch_(epoch) {}
+/// Closed in the order that the engine asks for: its families first.
+struct Store::Engine {
+  Engine() = default;
+  ~Engine() {
+    for (rocksdb::ColumnFamilyHandle* family : families) db->DestroyColumnFamilyHandle(family);
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;  ///< The default one, and the ids.
+  rocksdb::WriteBatch batch;  ///< Of the group being written; kept for its memory.
+};
+
+Store::Store(std::unique_ptr<Engine> engine, std::uint64_t epoch)
+    : engine_(std::move(engine)),
+      db_(engine_->db.get()),
+      ids_(engine_->families.at(1)),
+      epoch_(epoch) {}
 
 Store::~Store() = default;
 
@@ -208,76 +256,105 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
                                                   directory, std::strerror(errno))};
     }
   }
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  auto engine = std::make_unique<Engine>();
   rocksdb::DB* raw = nullptr;
-  const auto status = rocksdb::DB::Open(engine_options(options), engine_directory, &raw);
+  const auto status =
+      rocksdb::DB::Open(engine_options(options), engine_directory,
+                        {{rocksdb::kDefaultColumnFamilyName, family_options(options, cache)},
+                         {std::string(keys::kIdFamily), id_family_options(options, cache)}},
+                        &engine->families, &raw);
+  engine->db.reset(raw);
   if (!status.ok()) {
     return to_error(status, fmt::format("opening the store in {}", options.directory));
   }
-  std::unique_ptr<rocksdb::DB> db(raw);
-  const auto epoch = prepare_header(*db);
+  const auto epoch = prepare_header(*raw);
   if (!epoch) return epoch.error();
-  return std::unique_ptr<Store>(new Store(std::move(db), *epoch));
+  return std::unique_ptr<Store>(new Store(std::move(engine), *epoch));
 }
 
-Result<std::optional<RecordOutcome>> Store::find_duplicate(const SessionId& session,
-                                                           const AppendRecord& record) const {
-  std::string value;
-  auto status = db_->Get({}, keys::message(session, record.message_id), &value);
-  if (status.IsNotFound() && !record.idempotency_key.empty()) {
-    status = db_->Get({}, keys::idempotency(session, record.idempotency_key), &value);
-  }
-  if (status.IsNotFound()) return std::optional<RecordOutcome>{};
-  if (!status.ok()) return to_error(status, "looking up a message id");
+/// Where a record goes, and whether its key is one more name for the first of its id.
+struct Store::Placed {
+  RecordOutcome outcome;
+  bool adds_key = false;
+};
 
-  const EventSeq seq = keys::last_be64(value);
+/// The durable message that `record` repeats, by id or by key.
+Result<std::optional<Store::Placed>> Store::find_first(const SessionId& session,
+                                                       const AppendRecord& record) const {
+  std::string by_id;
+  std::string by_key;
+  const auto id_found = db_->Get({}, ids_, keys::message(session, record.message_id), &by_id);
+  auto key_found = rocksdb::Status::NotFound();
+  if (!record.idempotency_key.empty()) {
+    key_found = db_->Get({}, ids_, keys::idempotency(session, record.idempotency_key), &by_key);
+  }
+  for (const rocksdb::Status& status : {id_found, key_found}) {
+    if (!status.ok() && !status.IsNotFound()) return to_error(status, "looking up a message id");
+  }
+  if (!id_found.ok() && !key_found.ok()) return std::optional<Placed>{};
+
+  const EventSeq seq = keys::last_be64(id_found.ok() ? by_id : by_key);
   std::string bytes;
-  status = db_->Get({}, keys::event(session, seq), &bytes);
+  const auto status = db_->Get({}, keys::event(session, seq), &bytes);
   if (!status.ok()) return to_error(status, "reading the first message of an id");
   const auto same = same_message(bytes, record.bytes);
   if (!same) return same.error();
-  return std::optional<RecordOutcome>{{seq, true, *same}};
+  const bool adds_key = *same && !record.idempotency_key.empty() && !key_found.ok();
+  return std::optional<Placed>{{{seq, true, *same}, adds_key}};
 }
 
-Result<std::vector<RecordOutcome>> Store::add_to_batch(rocksdb::WriteBatch& batch,
-                                                       const AppendRequest& request) {
-  std::vector<RecordOutcome> outcomes;
-  outcomes.reserve(request.records.size());
+/// What each record of `request` comes to. Reads only, so a failure leaves the group as it is.
+Result<std::vector<Store::Placed>> Store::place(const AppendRequest& request) const {
+  std::vector<Placed> placed;
+  placed.reserve(request.records.size());
   EventSeq seq = request.last;
-  std::optional<EventSeq> unfinished = request.unfinished;
-  std::vector<std::pair<const AppendRecord*, EventSeq>> messages;  // That this request adds.
   for (const AppendRecord& record : request.records) {
-    if (!record.message_id.empty()) {
-      const auto duplicate = find_duplicate(request.session, record);
-      if (!duplicate) return duplicate.error();
-      if (duplicate->has_value()) {
-        outcomes.push_back(**duplicate);
-        continue;
-      }
-      const auto first = std::find_if(messages.begin(), messages.end(), [&](const auto& added) {
-        return added.first->message_id == record.message_id ||
-               (!record.idempotency_key.empty() &&
-                added.first->idempotency_key == record.idempotency_key);
-      });
-      if (first != messages.end()) {
-        const auto same = same_message(first->first->bytes, record.bytes);
-        if (!same) return same.error();
-        outcomes.push_back({first->second, true, *same});
-        continue;
-      }
-      messages.emplace_back(&record, seq + 1);
+    if (record.message_id.empty()) {
+      placed.push_back({{++seq, false, false}, false});
+      continue;
     }
-    ++seq;
-    batch.Put(keys::event(request.session, seq), record.bytes);
-    if (!record.message_id.empty()) {
-      batch.Put(keys::message(request.session, record.message_id), keys::be64(seq));
-      if (!record.idempotency_key.empty()) {
-        batch.Put(keys::idempotency(request.session, record.idempotency_key), keys::be64(seq));
-      }
-      if (!unfinished) unfinished = seq;
+    auto first = find_first(request.session, record);
+    if (!first) return first.error();
+    // Or it is a repeat of one beside it.
+    for (std::size_t i = 0; i < placed.size() && !first->has_value(); ++i) {
+      const AppendRecord& other = request.records[i];
+      const bool same_name =
+          other.message_id == record.message_id ||
+          (!record.idempotency_key.empty() && other.idempotency_key == record.idempotency_key);
+      if (!same_name || other.message_id.empty() || !placed[i].outcome.recorded()) continue;
+      const auto same = same_message(other.bytes, record.bytes);
+      if (!same) return same.error();
+      *first = Placed{{placed[i].outcome.seq, true, *same}, false};
     }
-    outcomes.push_back({seq, false, false});
+    if (first->has_value()) {
+      placed.push_back(**first);
+    } else if (record.only_if_known) {
+      placed.emplace_back();
+    } else {
+      placed.push_back({{++seq, false, false}, false});
+    }
   }
-  if (!request.records.empty()) {
+  return placed;
+}
+
+void Store::add_to_batch(const AppendRequest& request, std::span<const Placed> placed) {
+  rocksdb::WriteBatch& batch = engine_->batch;
+  std::optional<EventSeq> unfinished = request.unfinished;
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    const AppendRecord& record = request.records[i];
+    const RecordOutcome& outcome = placed[i].outcome;
+    if (placed[i].adds_key || (outcome.recorded() && !record.idempotency_key.empty())) {
+      batch.Put(ids_, keys::idempotency(request.session, record.idempotency_key),
+                keys::be64(outcome.seq));
+    }
+    if (!outcome.recorded()) continue;
+    batch.Put(keys::event(request.session, outcome.seq), record.bytes);
+    if (record.message_id.empty()) continue;
+    batch.Put(ids_, keys::message(request.session, record.message_id), keys::be64(outcome.seq));
+    if (!unfinished) unfinished = outcome.seq;
+  }
+  if (!request.records.empty() && unfinished != request.unfinished_before) {
     if (unfinished) {
       batch.Put(keys::unfinished(request.session), keys::be64(*unfinished));
     } else {
@@ -293,34 +370,59 @@ Result<std::vector<RecordOutcome>> Store::add_to_batch(rocksdb::WriteBatch& batc
     }
     batch.Put(keys::part(request.session, request.partial->part), request.partial->text);
   }
-  return outcomes;
 }
 
-Result<std::vector<std::vector<RecordOutcome>>> Store::append(
-    std::span<const AppendRequest> requests) {
+Result<std::vector<AppendOutcome>> Store::append(std::span<const AppendRequest> requests) {
   if (refuses_writes()) {
     return Error{Errc::unavailable, "the store refuses writes since an earlier one failed"};
   }
-  rocksdb::WriteBatch batch;
-  std::vector<std::vector<RecordOutcome>> outcomes;
+  // Counters that nobody here reads, and that cost some percent of every write.
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
+  engine_->batch.Clear();
+  std::vector<AppendOutcome> outcomes;
   outcomes.reserve(requests.size());
   for (const AppendRequest& request : requests) {
-    auto added = add_to_batch(batch, request);
-    if (!added) {
-      failed_.store(true, std::memory_order_release);
-      return added.error();
+    const auto placed = place(request);
+    if (!placed) {
+      outcomes.emplace_back(placed.error());
+      continue;
     }
-    outcomes.push_back(std::move(*added));
+    add_to_batch(request, *placed);
+    std::vector<RecordOutcome>& of_request = *outcomes.emplace_back(std::vector<RecordOutcome>());
+    of_request.reserve(placed->size());
+    for (const Placed& each : *placed) of_request.push_back(each.outcome);
   }
-  if (batch.Count() == 0) return outcomes;
+  if (engine_->batch.Count() == 0) return outcomes;
   rocksdb::WriteOptions write;
   write.sync = true;
-  const auto status = db_->Write(write, &batch);
+  const auto status = db_->Write(write, &engine_->batch);
   if (!status.ok()) {
     failed_.store(true, std::memory_order_release);
     return to_error(status, "making a group durable");
   }
   return outcomes;
+}
+
+bool Store::surely_new(const SessionId& session, std::string_view message_id,
+                       std::string_view idempotency_key) const {
+  rocksdb::ReadOptions memory_only;
+  memory_only.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice ignored;
+  const auto lacks = [&](const std::string& key) {
+    return db_->Get(memory_only, ids_, key, &ignored).IsNotFound();
+  };
+  return lacks(keys::message(session, message_id)) &&
+         (idempotency_key.empty() || lacks(keys::idempotency(session, idempotency_key)));
+}
+
+bool Store::surely_empty(const SessionId& session) const {
+  rocksdb::ReadOptions memory_only;
+  memory_only.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice ignored;
+  // No log begins later: nothing is ever taken from its front.
+  const auto status =
+      db_->Get(memory_only, db_->DefaultColumnFamily(), keys::event(session, 1), &ignored);
+  return status.IsNotFound();
 }
 
 Result<EventPage> Store::read(const SessionId& session, const ReadEvents& range) const {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -23,6 +24,7 @@
 #include "storage/options.h"
 
 namespace rocksdb {
+class ColumnFamilyHandle;
 class DB;
 class WriteBatch;
 }  // namespace rocksdb
@@ -35,6 +37,7 @@ struct AppendRecord {
   /// Set for a MessageAccepted, empty otherwise: the record is dropped when the log has this id.
   std::string message_id;
   std::string idempotency_key;  ///< Likewise; empty when the client gave none.
+  bool only_if_known = false;   ///< Asks only whether it is a duplicate; never recorded.
 };
 
 /// Text of an answer in progress, kept so that a crash loses little of a stream.
@@ -52,6 +55,9 @@ struct AppendRequest {
   /// The oldest durable message that is still unfinished after these records. When there is none,
   /// the oldest message that `records` adds takes its place.
   std::optional<EventSeq> unfinished;
+  /// What `unfinished` came to in the request before, or when the session was loaded: written again
+  /// only when it changes.
+  std::optional<EventSeq> unfinished_before;
   std::optional<PartialText> partial;  ///< Text to keep...
   std::uint32_t parts_dropped = 0;     ///< ...or the number of kept parts that are void now.
 
@@ -59,10 +65,15 @@ struct AppendRequest {
 };
 
 struct RecordOutcome {
-  EventSeq seq = 0;           ///< Its place; of the first one when `duplicate`.
-  bool duplicate = false;     ///< Dropped: the id or key is in the log already...
+  EventSeq seq = 0;        ///< Its place; of the first one when `duplicate`; else 0: not recorded.
+  bool duplicate = false;  ///< Dropped: the id or key is in the log already...
   bool same_content = false;  ///< ...with the same id and text.
+
+  bool recorded() const noexcept { return seq != 0 && !duplicate; }
 };
+
+/// The outcomes of a request's records, or why nothing of the request was written.
+using AppendOutcome = Result<std::vector<RecordOutcome>>;
 
 /// A session as its log tells it, enough to wake its actor.
 struct SessionImage {
@@ -81,10 +92,20 @@ class Store {
   static Result<std::unique_ptr<Store>> open(const Options& options);
   ~Store();
 
-  /// Makes all of `requests` durable in one group, with one sync; the outcome of each record.
+  /// Makes all of `requests` durable in one group, with one sync; the outcome of each request.
   /// Thread: persistence. Two requests of one session may not be in one group.
-  /// Errors: unavailable (disk full, I/O error, or an earlier write failed). Nothing is shown then.
-  Result<std::vector<std::vector<RecordOutcome>>> append(std::span<const AppendRequest> requests);
+  /// Errors of all: unavailable (disk full, I/O error, or an earlier write failed). Nothing is
+  /// shown then. Errors of one request: corrupted, unavailable (what its ids stand for cannot be
+  /// read).
+  Result<std::vector<AppendOutcome>> append(std::span<const AppendRequest> requests);
+
+  /// True when the log surely has neither this message id nor this key (empty: none). Looks only
+  /// at what is in memory and never blocks, so false may also mean that it would have to.
+  bool surely_new(const SessionId& session, std::string_view message_id,
+                  std::string_view idempotency_key) const;
+
+  /// True when the session surely has no log yet. Never blocks, as above.
+  bool surely_empty(const SessionId& session) const;
 
   /// Errors: unavailable, corrupted.
   Result<EventPage> read(const SessionId& session, const ReadEvents& range) const;
@@ -103,13 +124,19 @@ class Store {
   bool refuses_writes() const noexcept { return failed_.load(std::memory_order_acquire); }
 
  private:
-  Store(std::unique_ptr<rocksdb::DB> db, std::uint64_t epoch);
-  Result<std::vector<RecordOutcome>> add_to_batch(rocksdb::WriteBatch& batch,
-                                                  const AppendRequest& request);
-  Result<std::optional<RecordOutcome>> find_duplicate(const SessionId& session,
-                                                      const AppendRecord& record) const;
+  struct Engine;
 
-  std::unique_ptr<rocksdb::DB> db_;
+  Store(std::unique_ptr<Engine> engine, std::uint64_t epoch);
+  struct Placed;
+
+  Result<std::vector<Placed>> place(const AppendRequest& request) const;
+  Result<std::optional<Placed>> find_first(const SessionId& session,
+                                           const AppendRecord& record) const;
+  void add_to_batch(const AppendRequest& request, std::span<const Placed> placed);
+
+  std::unique_ptr<Engine> engine_;
+  rocksdb::DB* db_;                   ///< The engine's.
+  rocksdb::ColumnFamilyHandle* ids_;  ///< The engine's.
   std::uint64_t epoch_;
   std::atomic<bool> failed_{false};
 };

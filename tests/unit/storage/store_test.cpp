@@ -47,19 +47,22 @@ AppendRecord end(const std::string& id) {
 }
 
 AppendRequest request(const std::string& session, EventSeq last, std::vector<AppendRecord> records,
-                      std::optional<EventSeq> unfinished = {}) {
+                      std::optional<EventSeq> unfinished = {},
+                      std::optional<EventSeq> unfinished_before = {}) {
   AppendRequest out;
   out.session = {session};
   out.last = last;
   out.records = std::move(records);
   out.unfinished = unfinished;
+  out.unfinished_before = unfinished_before;
   return out;
 }
 
 std::vector<RecordOutcome> must_append(Store& store, AppendRequest request) {
   auto outcomes = store.append({&request, 1});
   if (!outcomes) FAIL(outcomes.error().detail);
-  return std::move((*outcomes)[0]);
+  if (!(*outcomes)[0]) FAIL((*outcomes)[0].error().detail);
+  return std::move(*(*outcomes)[0]);
 }
 
 /// A store in a directory of its own.
@@ -265,6 +268,94 @@ TEST_CASE("the same idempotency key twice in one request is written once") {
   CHECK(f.load().last.seq == 2);
 }
 
+AppendRecord question(const std::string& id, const std::string& text, const std::string& key = "") {
+  AppendRecord out = message(id, text, key);
+  out.only_if_known = true;
+  return out;
+}
+
+TEST_CASE("whether a message is known can be asked without recording it") {
+  Fixture f;
+  f.append(request("s", 0, {message("a", "x", "key")}));
+  const auto outcomes = f.append(request("s", 1,
+                                         {question("a", "x"), question("b", "x"), message("b"),
+                                          question("b", "other"), question("c", "x", "key")},
+                                         1, 1));
+  REQUIRE(outcomes.size() == 5);
+  CHECK(outcomes[0].duplicate);
+  CHECK(outcomes[0].same_content);
+  CHECK(outcomes[0].seq == 1);
+  CHECK_FALSE(outcomes[1].duplicate);
+  CHECK_FALSE(outcomes[1].recorded());
+  CHECK(outcomes[2].seq == 2);
+  CHECK(outcomes[2].recorded());
+  CHECK(outcomes[3].duplicate);
+  CHECK_FALSE(outcomes[3].same_content);
+  CHECK(outcomes[4].duplicate);
+  CHECK(f.load().last.seq == 2);
+}
+
+TEST_CASE("a key that comes with a repeat is one more name for the message") {
+  Fixture f;
+  f.append(request("s", 0, {message("a", "x")}));
+  CHECK(f.append(request("s", 1, {message("a", "x", "key")}, 1, 1))[0].duplicate);
+  f.reopen();
+  const RecordOutcome again = f.append(request("s", 1, {message("b", "x", "key")}, 1, 1))[0];
+  CHECK(again.duplicate);
+  CHECK(again.seq == 1);
+}
+
+TEST_CASE("a key that comes with another text is no name for the message") {
+  Fixture f;
+  f.append(request("s", 0, {message("a", "x")}));
+  CHECK(f.append(request("s", 1, {message("a", "y", "key")}, 1, 1))[0].duplicate);
+  CHECK(f.append(request("s", 1, {message("b", "z", "key")}, 1, 1))[0].recorded());
+}
+
+TEST_CASE("what is in memory tells that an id, a key or a whole session is new") {
+  Fixture f;
+  CHECK(f.store->surely_empty({"s"}));
+  CHECK(f.store->surely_new({"s"}, "a", "key"));
+  f.append(request("s", 0, {message("a", "x", "key")}));
+  CHECK_FALSE(f.store->surely_empty({"s"}));
+  CHECK(f.store->surely_empty({"s2"}));
+  CHECK_FALSE(f.store->surely_new({"s"}, "a", ""));
+  CHECK_FALSE(f.store->surely_new({"s"}, "b", "key"));
+  CHECK(f.store->surely_new({"s"}, "b", ""));
+  CHECK(f.store->surely_new({"s2"}, "a", "key"));
+}
+
+TEST_CASE("what was written before a restart is never taken for new") {
+  Fixture f;
+  f.append(request("s", 0, {message("a", "x", "key")}));
+  f.reopen();
+  CHECK_FALSE(f.store->surely_empty({"s"}));
+  CHECK_FALSE(f.store->surely_new({"s"}, "a", ""));
+  CHECK_FALSE(f.store->surely_new({"s"}, "b", "key"));
+}
+
+TEST_CASE("a record that cannot be read fails the request that needs it, and no other") {
+  Fixture f;
+  AppendRecord damaged = message("a", "x");
+  damaged.bytes = "no event";
+  f.append(request("bad", 0, {damaged}));
+  const std::vector<AppendRequest> group = {request("good", 0, {message("m")}),
+                                            request("bad", 1, {step("a"), message("a", "x")}),
+                                            request("other", 0, {message("m")})};
+  const auto outcomes = f.store->append(group);
+  REQUIRE(outcomes.has_value());
+  REQUIRE(outcomes->size() == 3);
+  CHECK((*outcomes)[0].has_value());
+  REQUIRE_FALSE((*outcomes)[1].has_value());
+  CHECK((*outcomes)[1].error().code == Errc::corrupted);
+  CHECK((*outcomes)[2].has_value());
+  CHECK_FALSE(f.store->refuses_writes());
+  CHECK(f.load("good").last.seq == 1);
+  CHECK(f.load("other").last.seq == 1);
+  CHECK_FALSE(f.store->load({"bad"}, kAnyBytes).has_value());
+  CHECK(f.append(request("good", 1, {message("n")}))[0].seq == 2);
+}
+
 // ---- What is unfinished ----
 
 TEST_CASE("the marker of unfinished work follows what was appended") {
@@ -293,11 +384,10 @@ TEST_CASE("the marker of unfinished work follows what was appended") {
   CAPTURE(c.what);
   Fixture f;
   f.append(request("s", 0, {message("old"), step("old"), step("old"), step("old"), step("old")}));
-  f.append(request("s", 5, {}, c.before));
-  if (!c.before) f.append(request("s", 4, {step("old")}));  // Clears it; place 5 as it was.
+  if (!c.before) f.append(request("s", 4, {step("old")}, {}, 1));  // Clears it; place 5 as it was.
   REQUIRE(f.load().unfinished == c.before);
 
-  f.append(request("s", 5, c.records, c.unfinished));
+  f.append(request("s", 5, c.records, c.unfinished, c.before));
   CHECK(f.load().unfinished == c.after);
 }
 
@@ -306,7 +396,7 @@ TEST_CASE("sessions with unfinished messages are found, by their whole ids") {
   f.append(request("a", 0, {message("m")}));
   f.append(request("ab", 0, {message("m")}));
   f.append(request("done", 0, {message("m")}));
-  f.append(request("done", 1, {end("m")}));
+  f.append(request("done", 1, {end("m")}, {}, 1));
   f.reopen();
   const auto unfinished = f.store->unfinished_sessions();
   REQUIRE(unfinished.has_value());
@@ -363,7 +453,7 @@ TEST_CASE("a text without an unfinished message is not loaded") {
   Fixture f;
   f.append(request("s", 0, {message("m")}));
   f.append(part(1, "one "));
-  f.append(request("s", 1, {end("m")}));
+  f.append(request("s", 1, {end("m")}, {}, 1));
   CHECK(f.load().partial_text.empty());
 }
 
@@ -541,8 +631,14 @@ Result<std::unique_ptr<Store>> open_with_header(std::string_view key, const char
   const test::TempDir directory;
   must_open(directory.path()).reset();
   rocksdb::DB* raw = nullptr;
-  REQUIRE(rocksdb::DB::Open({}, directory / "rocksdb", &raw).ok());
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  REQUIRE(rocksdb::DB::Open(
+              {}, directory / "rocksdb",
+              {{rocksdb::kDefaultColumnFamilyName, {}}, {std::string(keys::kIdFamily), {}}},
+              &families, &raw)
+              .ok());
   const std::unique_ptr<rocksdb::DB> db(raw);
+  for (auto* family : families) REQUIRE(db->DestroyColumnFamilyHandle(family).ok());
   const rocksdb::Slice name(key.data(), key.size());
   REQUIRE((value == nullptr ? db->Delete({}, name) : db->Put({}, name, value)).ok());
   REQUIRE(db->Close().ok());
@@ -588,7 +684,7 @@ class FullDisk {
   void (*handler_)(int);
 };
 
-Result<std::vector<std::vector<RecordOutcome>>> append_on_full_disk(Store& store) {
+Result<std::vector<AppendOutcome>> append_on_full_disk(Store& store) {
   const AppendRequest lost = request("s", 1, {message("lost", std::string(100'000, 'x'))});
   const FullDisk full;
   return store.append({&lost, 1});
