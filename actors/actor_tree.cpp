@@ -7,6 +7,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/scoped_actor.hpp>
+#include <sched.h>
 
 #include "actors/core_gateway.h"
 #include "actors/core_scheduler.h"
@@ -21,10 +22,14 @@
 namespace parlance::actors {
 namespace {
 
-constexpr std::chrono::milliseconds kSweepInterval{250};
+constexpr std::chrono::milliseconds kSweepInterval{50};
 
 std::size_t core_count(const Options& options) {
   if (options.cores != 0) return options.cores;
+  cpu_set_t allowed;  // Of a container or by taskset; fewer than the machine has.
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    return static_cast<std::size_t>(std::max(1, CPU_COUNT(&allowed)));
+  }
   return std::max(1U, std::thread::hardware_concurrency());
 }
 

@@ -3,6 +3,7 @@
 #include <caf/send.hpp>
 
 #include "base/check.h"
+#include "base/thread.h"
 
 namespace parlance::actors {
 
@@ -11,6 +12,7 @@ HistoryReaderActor::HistoryReaderActor(caf::actor_config& config, const storage:
     : HistoryReaderHandle::base(config), store_(store), load_bytes_max_(load_bytes_max) {}
 
 HistoryReaderActor::behavior_type HistoryReaderActor::make_behavior() {
+  become_background_thread("reader");
   set_error_handler([](caf::error& /*error*/) {});
   // Without this actor every session would wait for ever; a restart goes on from the log.
   set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {

@@ -7,7 +7,7 @@
 namespace parlance::actors {
 
 struct Options {
-  /// Threads that run sockets and actors. 0: one per processor.
+  /// Threads that run sockets and actors. 0: one per processor that the process may use.
   std::size_t cores = 0;
   /// A session actor that did nothing for this long is put away; its log stays, a socket that
   /// watches it stays open.

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 
 namespace parlance::actors {
 
@@ -15,6 +16,7 @@ PersistenceActor::PersistenceActor(caf::actor_config& config, storage::Store& st
     : PersistenceHandle::base(config), store_(store), options_(options) {}
 
 PersistenceActor::behavior_type PersistenceActor::make_behavior() {
+  become_background_thread("persistence");
   set_error_handler([](caf::error& /*error*/) {});
   // Without this actor every session would wait for ever; a restart goes on from the log.
   set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {

@@ -103,12 +103,19 @@ void SessionDirectory::remove(Sessions::iterator it) {
 }
 
 void SessionDirectory::sweep(SteadyTime now) {
-  for (const SessionId& id : running_) {
-    const auto it = sessions_.find(id);
-    if (it != sessions_.end()) tell(services_.worker(), it->second.actor, Tick{now});
+  // Buckets are the shares. Where the table grew meanwhile, a session is ticked twice in a round or
+  // not at all: it only looks at the time.
+  const std::size_t share = sweeps_++ % kSweepsPerRound;
+  const std::size_t buckets = running_.bucket_count();
+  const std::size_t end = buckets * (share + 1) / kSweepsPerRound;
+  for (std::size_t bucket = buckets * share / kSweepsPerRound; bucket < end; ++bucket) {
+    for (auto id = running_.begin(bucket); id != running_.end(bucket); ++id) {
+      const auto it = sessions_.find(*id);
+      if (it != sessions_.end()) tell(services_.worker(), it->second.actor, Tick{now});
+    }
   }
   // A bound per sweep keeps the core's sockets served while a crowd goes to sleep.
-  constexpr int kNapsPerSweep = 2'000;
+  constexpr int kNapsPerSweep = 400;
   int naps = 0;
   for (auto it = by_use_.begin(); it != by_use_.end() && naps < kNapsPerSweep; ++naps) {
     Entry& entry = sessions_.find(**it)->second;

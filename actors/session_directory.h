@@ -53,8 +53,11 @@ class SessionDirectory {
   /// Actors that have not ended, in the directory or not.
   std::size_t alive() const noexcept { return alive_; }
 
-  /// Once in a while: ticks running sessions, naps idle ones.
+  /// Once in a while: ticks a share of the running sessions, naps idle ones. In kSweepsPerRound
+  /// sweeps every running session is ticked, so that a thousand of them do not stop the core at
+  /// once.
   void sweep(SteadyTime now);
+  static constexpr std::size_t kSweepsPerRound = 5;
 
   /// Ends every actor. No command may follow.
   void stop();
@@ -78,6 +81,7 @@ class SessionDirectory {
   Sessions sessions_;
   std::list<const SessionId*> by_use_;  ///< Longest unused first.
   std::unordered_set<SessionId> running_;
+  std::size_t sweeps_ = 0;
   std::size_t alive_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 
 namespace parlance::actors {
 
@@ -13,6 +14,7 @@ ToolRunnerActor::ToolRunnerActor(caf::actor_config& config, const agent::Toolbox
     : ToolRunnerHandle::base(config), toolbox_(toolbox), output_bytes_max_(output_bytes_max) {}
 
 ToolRunnerActor::behavior_type ToolRunnerActor::make_behavior() {
+  become_background_thread("tools");
   set_error_handler([](caf::error& /*error*/) {});
   return {[this](const RunToolCalls& batch) {
     std::vector<ToolResult> results;

@@ -49,7 +49,9 @@ std::optional<Cursor> parse_cursor(std::string_view text);
 
 template <class Tag>
 struct std::hash<parlance::Id<Tag>> {
-  std::size_t operator()(const parlance::Id<Tag>& id) const noexcept {
+  // Not noexcept, which makes libstdc++ keep each element's hash beside it: ids are long enough
+  // that hashing them again costs more than the eight bytes.
+  std::size_t operator()(const parlance::Id<Tag>& id) const {
     return std::hash<std::string>{}(id.text);
   }
 };
