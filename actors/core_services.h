@@ -22,7 +22,7 @@ struct CoreServices {
   const Options& options;
   const agent::Options& agent_options;
   const agent::Toolbox& toolbox;
-  const storage::Store& store;  ///< Only refuses_writes() and epoch() here: nothing that blocks.
+  const storage::Store& store;  ///< Only what never blocks is used here.
   CoreScheduler& scheduler;
   EventSink& sink;
   PersistenceHandle persistence;

@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "schemas/codec.h"
 
 namespace parlance::actors {
 namespace {
@@ -33,6 +32,17 @@ void refuse(Cancel& cancel, Error error) {
 }
 void refuse(Ping& ping, Error error) {
   ping.reply(std::move(error), {});
+}
+
+void count(const Event& recorded) {
+  metrics::Metrics& m = metrics::get();
+  if (std::holds_alternative<MessageAccepted>(recorded)) {
+    m.messages_accepted.add();
+  } else if (std::holds_alternative<RunFailed>(recorded)) {
+    m.runs_failed.add();
+  } else if (const auto* end = std::get_if<RunEnded>(&recorded)) {
+    (end->outcome == RunOutcome::completed ? m.runs_completed : m.runs_cancelled).add();
+  }
 }
 
 }  // namespace
@@ -112,10 +122,11 @@ void SessionActor::serve(T& command) {
       handle(command);
       return;
     case State::broken:
-      refuse(command, {Errc::unavailable, "the store refuses writes; nothing can be accepted"});
+      refuse(command, *broken_);
       return;
     case State::asleep:
       load();
+      if (state_ == State::ready) return handle(command);
       break;
     case State::loading:
       break;
@@ -130,64 +141,55 @@ void SessionActor::serve(T& command) {
 void SessionActor::handle(Submit& submit) {
   const MessageId& id = submit.command.message_id;
   // The store knows every id that is durable; those on their way are known only here.
-  const auto same_id = [&](const Outgoing& out) {
-    const auto* message = std::get_if<MessageAccepted>(&out.event);
-    return message != nullptr && message->message_id == id;
-  };
-  for (auto* list : {&flying_, &waiting_}) {
-    const auto it = std::find_if(list->begin(), list->end(), same_id);
-    if (it == list->end()) continue;
-    const bool same_text = std::get<MessageAccepted>(it->event).text == submit.command.text;
-    if (!same_text) {
+  if (SessionLog::Entry* const first = log_.find(id)) {
+    if (std::get<MessageAccepted>(first->event).text != submit.command.text) {
       refuse(submit, {Errc::already_exists, "this message_id was used with another message"});
-      return;
-    }
-    if (it->replies.size() >= kRepeatsMax) {
+    } else if (first->replies.size() >= kRepeatsMax) {
       refuse(submit, {Errc::resource_exhausted,
                       "this message was sent too many times before it was durable"});
-      return;
+    } else {
+      first->replies.push_back(std::move(submit.reply));  // Answered when that is durable.
     }
-    // Joined to the first: answered when that is durable.
-    it->replies.push_back(std::move(submit.reply));
     return;
   }
-  const bool known = std::any_of(unfinished_.begin(), unfinished_.end(),
-                                 [&](const auto& entry) { return entry.second == id; });
-  if (!known) {
-    if (submit.command.on_busy == OnBusy::reject && busy()) {
-      refuse(submit, {Errc::failed_precondition,
-                      "a run is in progress and on_busy is \"reject\"; send it again when that "
-                      "has ended, or with on_busy \"queue\", \"interrupt\" or \"steer\""});
-      return;
-    }
-    if (waiting_messages() >= services_.options.queue_max + (run_ ? 0 : 1)) {
-      refuse(submit, {Errc::resource_exhausted,
-                      fmt::format("{} messages wait in this chat already, the limit; send it again "
-                                  "when one of them has ended",
-                                  services_.options.queue_max)});
-      return;
-    }
+  std::optional<Error> refusal =
+      log_.is_unfinished(id) ? std::nullopt : why_refused(submit.command);
+  if (refusal) {
+    log_.refuse_unless_known(std::move(submit.command), std::move(submit.reply),
+                             std::move(*refusal));
+    flush();
+    return;
   }
-  storage::AppendRecord record;
-  record.message_id = id.text;
-  record.idempotency_key = std::move(submit.command.idempotency_key);
-  MessageAccepted message{std::move(submit.command.message_id), std::move(submit.command.text),
-                          submit.command.on_busy};
-  this->record(std::move(message), std::move(record), std::move(submit.reply));
+  // Nothing runs, so this one will: the model is called while the message becomes durable.
+  const bool runs_next =
+      !busy() &&
+      (log_.empty() || services_.store.surely_new(id_, id.text, submit.command.idempotency_key));
+  Queued next{0, id, runs_next ? submit.command.text : std::string(), {}};
+  log_.record(std::move(submit.command), std::move(submit.reply));
   flush();
+  if (runs_next) start_run(std::move(next), {});
+}
+
+std::optional<Error> SessionActor::why_refused(const SubmitMessage& message) const {
+  if (message.on_busy == OnBusy::reject && busy()) {
+    return Error{Errc::failed_precondition,
+                 "a run is in progress and on_busy is \"reject\"; send it again when that has "
+                 "ended, or with on_busy \"queue\", \"interrupt\" or \"steer\""};
+  }
+  if (waiting_messages() >= services_.options.queue_max + (run_ ? 0 : 1)) {
+    return Error{Errc::resource_exhausted,
+                 fmt::format("{} messages wait in this chat already, the limit; send it again when "
+                             "one of them has ended",
+                             services_.options.queue_max)};
+  }
+  return std::nullopt;
 }
 
 void SessionActor::handle(Cancel& cancel) {
   const auto& wanted = cancel.command.message_id;
-  const auto result = try_cancel(cancel.command, cancel.reply);
-  if (!result) {
-    cancel.reply(result.error());
-    return;
-  }
-  if (*result) return;
+  if (try_cancel(cancel.command, cancel.reply)) return;
   // Not durable yet, so it has no run to end: asked again when it has.
-  const bool coming = wanted ? in_flight(*wanted) : !waiting_.empty() || !flying_.empty();
-  if (coming) {
+  if (wanted ? log_.find(*wanted) != nullptr : log_.recording()) {
     early_cancels_.push_back(std::move(cancel));
     return;
   }
@@ -196,8 +198,8 @@ void SessionActor::handle(Cancel& cancel) {
 }
 
 /// True when a cancel was begun and `reply` will be called.
-Result<bool> SessionActor::try_cancel(const CancelMessage& command,
-                                      const SessionGateway::StatusReply& reply) {
+bool SessionActor::try_cancel(const CancelMessage& command,
+                              const SessionGateway::StatusReply& reply) {
   const auto& wanted = command.message_id;
   if (run_ && !run_->turn.ended()) {
     const auto& heard = run_->turn.heard();
@@ -208,15 +210,23 @@ Result<bool> SessionActor::try_cancel(const CancelMessage& command,
     }
   }
   if (!wanted) return false;
+  if (run_ && run_->turn.withdraw(*wanted)) {
+    cancel_unheard(*wanted, reply);
+    return true;
+  }
   const auto it = std::find_if(queue_.begin(), queue_.end(),
                                [&](const Queued& queued) { return queued.id == *wanted; });
   if (it == queue_.end()) return false;
-  cancel_waiters_.emplace_back(it->id, reply);
-  RunEnded end{it->id, RunOutcome::cancelled, {}};
   queue_.erase(it);
-  record(std::move(end));
-  flush();
+  cancel_unheard(*wanted, reply);
   return true;
+}
+
+/// Ends a message that no run has taken up.
+void SessionActor::cancel_unheard(MessageId id, const SessionGateway::StatusReply& reply) {
+  cancel_waiters_.emplace_back(id, reply);
+  log_.record(RunEnded{std::move(id), RunOutcome::cancelled, {}});
+  flush();
 }
 
 void SessionActor::handle(Ping& ping) {
@@ -247,7 +257,7 @@ void SessionActor::handle(const Tick& tick) {
     feed(agent::ToolsEnded{std::move(late)});
     return;
   }
-  if (tick.now - run_->text_saved_at >= services_.options.partial_interval) save_text();
+  if (tick.now - run_->text_kept_at >= services_.options.partial_interval) keep_text();
 }
 
 void SessionActor::handle_nap() {
@@ -256,41 +266,30 @@ void SessionActor::handle_nap() {
 }
 
 bool SessionActor::busy() const {
-  return run_ != nullptr || !queue_.empty() || !waiting_.empty() || !flying_.empty();
+  return run_ != nullptr || !queue_.empty() || log_.recording();
 }
 
 bool SessionActor::idle() const {
   // A successor that loaded the log while an append is on its way would write over it.
-  return state_ != State::loading && stashed_.empty() && !appending_ &&
+  return state_ != State::loading && stashed_.empty() && !log_.appending() &&
          (state_ == State::broken || !busy());
 }
 
-std::size_t SessionActor::accepting() const {
-  const auto accepts = [](const Outgoing& out) {
-    return std::holds_alternative<MessageAccepted>(out.event);
-  };
-  return static_cast<std::size_t>(std::count_if(flying_.begin(), flying_.end(), accepts) +
-                                  std::count_if(waiting_.begin(), waiting_.end(), accepts));
-}
-
 std::size_t SessionActor::waiting_messages() const {
-  const bool running = run_ && std::any_of(unfinished_.begin(), unfinished_.end(),
-                                           [&](const auto& e) { return e.first == run_->seq; });
-  return unfinished_.size() - (running ? 1 : 0) + accepting();
-}
-
-bool SessionActor::in_flight(const MessageId& id) const {
-  const auto matches = [&](const Outgoing& out) {
-    return std::holds_alternative<MessageAccepted>(out.event) && message_of(out.event) == id;
-  };
-  return std::any_of(flying_.begin(), flying_.end(), matches) ||
-         std::any_of(waiting_.begin(), waiting_.end(), matches);
+  const bool running = run_ && (run_->seq == 0 || log_.is_unfinished(run_->seq));
+  return log_.count_unfinished() + log_.count_accepting() - (running ? 1 : 0);
 }
 
 // ---- The log ----
 
 void SessionActor::load() {
   if (state_ != State::asleep) return;
+  if (services_.store.surely_empty(id_)) {  // Most often: the first message of a new chat.
+    storage::SessionImage image;
+    image.last = {services_.store.epoch(), 0};
+    begin(image);
+    return;
+  }
   state_ = State::loading;
   const auto& readers = services_.readers;
   const auto& reader = readers[std::hash<SessionId>{}(id_) % readers.size()];
@@ -302,20 +301,26 @@ void SessionActor::handle(Loaded& loaded) {
     log::error("cannot load a session session={} why={}", id_.text,
                log::value(loaded.image.error().detail));
     state_ = State::broken;
+    broken_ = std::make_unique<Error>(loaded.image.error());
     for (Command& command : std::exchange(stashed_, {})) {
-      std::visit([&](auto& c) { refuse(c, loaded.image.error()); }, command);
+      std::visit([&](auto& c) { refuse(c, *broken_); }, command);
     }
     return;
   }
+  begin(*loaded.image);
+}
+
+void SessionActor::begin(storage::SessionImage& image) {
   state_ = State::ready;
-  restore(*loaded.image);
+  restore(image);
+  go_on(image);
   for (Command& command : std::exchange(stashed_, {})) {
     std::visit([this](auto& c) { serve(c); }, command);
   }
 }
 
 void SessionActor::restore(storage::SessionImage& image) {
-  last_ = image.last;
+  log_.restore(image.last, image.partial_parts);
   struct Found {
     EventSeq seq;
     MessageId id;
@@ -346,7 +351,7 @@ void SessionActor::restore(storage::SessionImage& image) {
   }
   for (Found& f : found) {
     if (!f.ended) {
-      unfinished_.emplace_back(f.seq, f.id);
+      log_.add_unfinished(f.seq, f.id);
       queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps)});
       continue;
     }
@@ -355,162 +360,92 @@ void SessionActor::restore(storage::SessionImage& image) {
     for (const StepRecorded& step : f.steps) agent::append_step(exchange, step);
     history_.add(std::move(exchange));
   }
-  parts_ = image.partial_parts;
+}
+
+/// Goes on with what a crash, or a sleep before it ended, left unfinished.
+void SessionActor::go_on(storage::SessionImage& image) {
   if (queue_.empty()) return;
   if (services_.store.refuses_writes()) {
     state_ = State::broken;
+    broken_ = std::make_unique<Error>(Errc::unavailable,
+                                      "the store refuses writes; nothing can be accepted");
     return;
   }
   metrics::get().runs_recovered.add(static_cast<double>(queue_.size()));
   // The one that was running goes on first: it has text or steps.
   auto first = std::find_if(queue_.begin(), queue_.end(), [&](const Queued& q) {
-    return parts_ > 0 && q.id == image.partial_message;
+    return image.partial_parts > 0 && q.id == image.partial_message;
   });
   if (first == queue_.end()) {
     first = std::find_if(queue_.begin(), queue_.end(),
                          [](const Queued& q) { return !q.steps.empty(); });
   }
   if (first != queue_.end()) std::rotate(queue_.begin(), first, first + 1);
-  std::string text = parts_ > 0 && queue_.front().id == image.partial_message
-                         ? std::move(image.partial_text)
-                         : std::string();
-  drop_saved_text();
+  std::string text;
+  if (image.partial_parts > 0 && queue_.front().id == image.partial_message) {
+    text = std::move(image.partial_text);
+  }
+  log_.drop_text();
   Queued next = std::move(queue_.front());
   queue_.erase(queue_.begin());
   start_run(std::move(next), std::move(text));
 }
 
-void SessionActor::record(Event event, storage::AppendRecord record,
-                          SessionGateway::SubmitReply reply) {
-  const WallTime time = wall_now();
-  record.bytes = encode(event, time);
-  Outgoing& out = waiting_.emplace_back();
-  if (reply) {
-    out.message_id = message_of(event);
-    out.replies.push_back(std::move(reply));
-  }
-  out.event = std::move(event);
-  out.time = time;
-  out.record = std::move(record);
-}
-
-void SessionActor::save_text() {
-  const std::string& text = run_->turn.text();
-  if (text.size() == run_->text_saved) return;
-  run_->text_saved_at = steady_now();
-  if (!part_waiting_) {
-    if (parts_ == 0) parts_ = 1;
-    part_waiting_ = storage::PartialText{run_->turn.message_id(), parts_++, {}};
-  }
-  part_waiting_->text.append(text, run_->text_saved);
-  run_->text_saved = text.size();
+void SessionActor::keep_text() {
+  run_->text_kept_at = steady_now();
+  log_.keep_text(run_->turn.message_id(), run_->turn.text());
   flush();
 }
 
-void SessionActor::drop_saved_text() {
-  parts_to_drop_ = std::max(parts_to_drop_, parts_);
-  parts_ = 0;
-  part_waiting_.reset();
-  if (run_) run_->text_saved = 0;
-}
-
 void SessionActor::flush() {
-  if (appending_ || state_ != State::ready) return;
-  if (waiting_.empty() && !part_waiting_ && parts_to_drop_ == 0) return;
-  appending_ = true;
-  flying_.swap(waiting_);
-  Append append;
-  append.session = SessionHandle{this};
-  storage::AppendRequest& request = append.request;
-  request.session = id_;
-  request.last = last_.seq;
-  request.records.reserve(flying_.size());
-  for (Outgoing& out : flying_) request.records.push_back(std::move(out.record));
-  if (!unfinished_.empty()) request.unfinished_before = unfinished_.front().first;
-  for (const auto& entry : unfinished_) {
-    const bool ends_now = std::any_of(flying_.begin(), flying_.end(), [&](const Outgoing& out) {
-      return is_terminal(out.event) && message_of(out.event) == entry.second;
-    });
-    if (ends_now) continue;
-    request.unfinished = entry.first;
-    break;
-  }
-  request.partial = std::exchange(part_waiting_, std::nullopt);
-  request.parts_dropped = std::exchange(parts_to_drop_, 0);
-  caf::anon_send(services_.persistence, std::move(append));
+  if (state_ != State::ready) return;
+  auto request = log_.start_append(id_);
+  if (!request) return;
+  caf::anon_send(services_.persistence, Append{std::move(*request), SessionHandle{this}});
 }
 
 void SessionActor::handle(Appended& appended) {
   if (state_ == State::broken) {  // It gave up meanwhile, for another reason.
-    appending_ = false;
+    log_.end_append();
     return;
   }
   if (!appended.outcomes) {
-    appending_ = false;
+    log_.end_append();
     give_up(appended.outcomes.error());
     return;
   }
-  CHECK(appended.outcomes->size() == flying_.size());
-  auto done = std::exchange(flying_, {});
-  std::vector<RecordedEvent> told;
-  told.reserve(done.size());
-  for (std::size_t i = 0; i < done.size(); ++i) {
-    const storage::RecordOutcome& outcome = (*appended.outcomes)[i];
-    if (outcome.duplicate) continue;
-    CHECK(outcome.seq == last_.seq + 1);
-    last_ = {services_.store.epoch(), outcome.seq};
-    told.push_back({last_, done[i].time, std::move(done[i].event)});
-    count(told.back().event, outcome.seq);
-  }
-  if (!told.empty()) services_.sink.on_recorded(id_, told);
-  // `appending_` stays set meanwhile: what these effects record leaves together, below.
-  auto next = told.begin();
-  for (std::size_t i = 0; i < done.size(); ++i) {
-    const storage::RecordOutcome& outcome = (*appended.outcomes)[i];
-    answer(done[i], outcome);
-    if (!outcome.duplicate) take_effect(*next++);
+  SessionLog::Landed landed = log_.land(*appended.outcomes, services_.store.epoch());
+  for (const RecordedEvent& told : landed.told) count(told.event);
+  if (!landed.told.empty()) services_.sink.on_recorded(id_, landed.told);
+  auto next = landed.told.begin();
+  for (auto& [entry, outcome] : landed.entries) {
+    answer(entry, outcome);
+    if (outcome.recorded()) take_effect(*next++);
   }
   for (Cancel& cancel : std::exchange(early_cancels_, {})) handle(cancel);
-  if (run_ && run_->turn.ended() &&
-      std::none_of(unfinished_.begin(), unfinished_.end(),
-                   [&](const auto& entry) { return entry.first == run_->seq; })) {
-    run_ended();
-  }
+  if (run_ && run_->turn.ended() && run_->seq != 0 && !log_.is_unfinished(run_->seq)) run_ended();
   start_next();
-  appending_ = false;
+  log_.end_append();
   flush();
 }
 
-/// Keeps the list of unfinished messages, and the metrics, in step with the log.
-void SessionActor::count(const Event& event, EventSeq seq) {
-  metrics::Metrics& m = metrics::get();
-  if (std::holds_alternative<MessageAccepted>(event)) {
-    m.messages_accepted.add();
-    unfinished_.emplace_back(seq, message_of(event));
-    return;
-  }
-  if (!is_terminal(event)) return;
-  std::erase_if(unfinished_, [&](const auto& entry) { return entry.second == message_of(event); });
-  if (const auto* end = std::get_if<RunEnded>(&event)) {
-    (end->outcome == RunOutcome::completed ? m.runs_completed : m.runs_cancelled).add();
-  } else {
-    m.runs_failed.add();
-  }
-}
-
-void SessionActor::answer(const Outgoing& message, const storage::RecordOutcome& outcome) {
-  if (message.replies.empty()) return;
+void SessionActor::answer(SessionLog::Entry& entry, const storage::RecordOutcome& outcome) {
+  if (entry.replies.empty()) return;
+  std::optional<Error> refusal;
   if (outcome.duplicate && !outcome.same_content) {
+    refusal = Error{Errc::already_exists,
+                    "this message_id or Idempotency-Key was used with another message"};
+  } else if (!outcome.duplicate) {
+    refusal = std::move(entry.refusal);
+  }
+  if (refusal) {
     metrics::get().messages_refused.add();
-    for (const auto& reply : message.replies) {
-      reply(Error{Errc::already_exists,
-                  "this message_id or Idempotency-Key was used with another message"});
-    }
+    for (const auto& reply : entry.replies) reply(*refusal);
     return;
   }
   SubmitAccepted accepted{
-      message.message_id, {services_.store.epoch(), outcome.seq}, outcome.duplicate};
-  for (const auto& reply : message.replies) {
+      entry.message_id, {services_.store.epoch(), outcome.seq}, outcome.duplicate};
+  for (const auto& reply : entry.replies) {
     if (accepted.duplicate) metrics::get().messages_duplicate.add();
     reply(accepted);
     accepted.duplicate = true;  // The others are repeats.
@@ -528,15 +463,22 @@ void SessionActor::take_effect(RecordedEvent& recorded) {
 }
 
 void SessionActor::accepted(MessageAccepted& message, EventSeq seq) {
+  if (run_ && run_->seq == 0) {  // The run began when the message came: this is its message.
+    CHECK(run_->turn.message_id() == message.message_id);
+    run_->seq = seq;
+    for (agent::Input& input : std::exchange(run_->held, {})) feed(std::move(input));
+    return;
+  }
   const bool running = run_ != nullptr && !run_->turn.ended();
   if (running && message.on_busy == OnBusy::steer) {
     feed(agent::SteerArrived{std::move(message.message_id), std::move(message.text)});
     return;
   }
   Queued queued{seq, std::move(message.message_id), std::move(message.text), {}};
-  if (running && message.on_busy == OnBusy::interrupt) {
+  if (message.on_busy == OnBusy::interrupt) {
     queue_.insert(queue_.begin(), std::move(queued));
-    feed(agent::CancelAsked{});
+    if (running) feed(agent::CancelAsked{});
+    start_next();
     return;
   }
   queue_.push_back(std::move(queued));
@@ -557,17 +499,18 @@ void SessionActor::answer_cancels(const MessageId& id) {
 
 void SessionActor::give_up(const Error& error) {
   state_ = State::broken;
+  broken_ = std::make_unique<Error>(error);
   if (run_) {
     if (run_->call != 0) tell(services_.worker(), services_.model_proxy, CancelCall{run_->call});
-    services_.sink.on_passing(id_, RunStalled{run_->turn.message_id(), error.detail});
+    if (run_->seq != 0) {
+      services_.sink.on_passing(id_, RunStalled{run_->turn.message_id(), error.detail});
+    }
     metrics::get().runs_active.add(-1);
     services_.directory->set_running(id_, false);
     run_.reset();
   }
-  for (auto* list : {&flying_, &waiting_}) {
-    for (Outgoing& out : std::exchange(*list, {})) {
-      for (const auto& reply : out.replies) reply(error);
-    }
+  for (SessionLog::Entry& entry : log_.abandon()) {
+    for (const auto& reply : entry.replies) reply(error);
   }
   for (Command& command : std::exchange(stashed_, {})) {
     std::visit([&](auto& c) { refuse(c, error); }, command);
@@ -593,14 +536,19 @@ void SessionActor::start_run(Queued message, std::string text_shown) {
                        std::move(message.steps), std::move(text_shown)},
                       services_.agent_options, services_.toolbox),
           steady_now()});
-  run_->text_saved_at = run_->started;
+  run_->text_kept_at = run_->started;
   services_.directory->set_running(id_, true);
   metrics::get().runs_active.add(1);
   carry_out(run_->turn.begin());
 }
 
 void SessionActor::feed(agent::Input input) {
-  if (run_) carry_out(run_->turn.step(std::move(input)));
+  if (!run_) return;
+  if (run_->seq == 0) {
+    run_->held.push_back(std::move(input));
+    return;
+  }
+  carry_out(run_->turn.step(std::move(input)));
 }
 
 void SessionActor::carry_out(agent::Effects effects) {
@@ -611,7 +559,7 @@ void SessionActor::carry_out(agent::Effects effects) {
 }
 
 void SessionActor::carry_out(agent::CallModel& effect) {
-  drop_saved_text();
+  log_.drop_text();
   run_->call = ++services_.last_ticket;
   tell(services_.worker(), services_.model_proxy,
        StartCall{run_->call, std::move(effect.request), RunHandle{this}});
@@ -636,15 +584,15 @@ void SessionActor::carry_out(agent::AbandonTools& /*effect*/) {
 }
 
 void SessionActor::carry_out(agent::Record& effect) {
-  drop_saved_text();  // What is recorded now replaces it.
-  for (Event& event : effect.events) record(std::move(event));
+  log_.drop_text();  // What is recorded now replaces it.
+  for (Event& event : effect.events) log_.record(std::move(event));
 }
 
 void SessionActor::carry_out(agent::Show& effect) {
   services_.sink.on_passing(id_, effect.event);
   if (std::holds_alternative<TextDelta>(effect.event) &&
-      run_->turn.text().size() - run_->text_saved >= services_.options.partial_bytes) {
-    save_text();
+      run_->turn.text().size() - log_.text_kept() >= services_.options.partial_bytes) {
+    keep_text();
   }
 }
 
@@ -657,11 +605,9 @@ void SessionActor::run_ended() {
   metrics::get().runs_active.add(-1);
   std::vector<Queued> again;
   for (agent::SteerArrived& steer : unheard) {
-    const auto it = std::find_if(unfinished_.begin(), unfinished_.end(), [&](const auto& entry) {
-      return entry.second == steer.message_id;
-    });
-    CHECK(it != unfinished_.end());
-    again.push_back({it->first, std::move(steer.message_id), std::move(steer.text), {}});
+    const EventSeq seq = log_.place_of(steer.message_id);
+    CHECK(seq != 0);
+    again.push_back({seq, std::move(steer.message_id), std::move(steer.text), {}});
   }
   queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()),
                 std::make_move_iterator(again.end()));

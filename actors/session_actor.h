@@ -1,11 +1,11 @@
 // One conversation: the only writer of its log. Loads its tail when it wakes, records what is asked
 // of it, carries out the turn in progress, tells its core's front end, and sleeps when idle.
 //
-// Thread: its core's. Owner of: the session's last place in the log, its queue, its turn.
+// Thread: its core's. Owner of: the end of the session's log, its queue, its turn.
 // Invariants:
-// - At most one append is on its way to the persistence actor; what comes meanwhile joins the next
-//   one. So the places in the log are known without asking.
 // - A recorded event is told, and takes effect here, only after it is durable, in log order.
+// - Nothing of a turn is seen before its message is durable: a turn may begin earlier, to call the
+//   model meanwhile, but hears nothing until then (docs/adr/0009).
 // - Every message in the log gets exactly one terminal event: from its turn, from a cancel in the
 //   queue, or after a restart from the turn that goes on with it.
 #pragma once
@@ -20,6 +20,7 @@
 
 #include "actors/core_scheduler.h"
 #include "actors/handles.h"
+#include "actors/session_log.h"
 #include "agent/history.h"
 #include "agent/turn.h"
 #include "base/clock.h"
@@ -49,26 +50,17 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     std::vector<StepRecorded> steps;  ///< From before a crash.
   };
 
-  /// An event on its way to the disk.
-  struct Outgoing {
-    Event event;
-    WallTime time;
-    storage::AppendRecord record;
-    std::vector<SessionGateway::SubmitReply> replies;  ///< Of a MessageAccepted and its repeats...
-    MessageId message_id;                              ///< ...with its id, for the replies.
-  };
-
   /// The turn in progress and what belongs to it alone.
   struct Run {
-    EventSeq seq;
+    EventSeq seq;  ///< Of its message; 0 until that is durable.
     agent::Turn turn;
     SteadyTime started;
-    std::uint64_t call = 0;   ///< The model call in flight; 0 when there is none.
-    std::uint64_t batch = 0;  ///< The tools running; 0 when there are none.
+    std::vector<agent::Input> held{};  ///< What it hears once its message is durable.
+    std::uint64_t call = 0;            ///< The model call in flight; 0 when there is none.
+    std::uint64_t batch = 0;           ///< The tools running; 0 when there are none.
     SteadyTime tools_started{};
     std::vector<ToolCall> tools_running{};
-    std::size_t text_saved = 0;  ///< Bytes of turn.text() that are kept as parts.
-    SteadyTime text_saved_at{};
+    SteadyTime text_kept_at{};
   };
 
   // Commands.
@@ -87,15 +79,13 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   // The log.
   void load();
   void handle(Loaded& loaded);
+  void begin(storage::SessionImage& image);
   void restore(storage::SessionImage& image);
-  void record(Event event, storage::AppendRecord record = {},
-              SessionGateway::SubmitReply reply = {});
-  void save_text();
-  void drop_saved_text();
+  void go_on(storage::SessionImage& image);
+  void keep_text();
   void flush();
   void handle(Appended& appended);
-  void count(const Event& event, EventSeq seq);
-  void answer(const Outgoing& message, const storage::RecordOutcome& outcome);
+  void answer(SessionLog::Entry& entry, const storage::RecordOutcome& outcome);
   void take_effect(RecordedEvent& recorded);
   void accepted(MessageAccepted& message, EventSeq seq);
   void answer_cancels(const MessageId& id);
@@ -117,25 +107,20 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
 
   bool busy() const;
   bool idle() const;
-  std::size_t accepting() const;
   /// Unfinished messages that wait behind the run in progress.
   std::size_t waiting_messages() const;
-  bool in_flight(const MessageId& id) const;
-  Result<bool> try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);
+  /// Why a new message cannot be taken now.
+  std::optional<Error> why_refused(const SubmitMessage& message) const;
+  bool try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);
+  void cancel_unheard(MessageId id, const SessionGateway::StatusReply& reply);
 
   const SessionId id_;
   CoreServices& services_;
   enum class State : unsigned char { asleep, loading, ready, broken } state_ = State::asleep;
-  bool appending_ = false;
-  std::uint64_t handled_ = 0;  ///< Commands, for SessionDirectory::let_sleep.
-  Cursor last_;
-  std::uint32_t parts_ = 0;  ///< Kept parts of the text in progress, part 0 included.
-  std::uint32_t parts_to_drop_ = 0;
-  std::optional<storage::PartialText> part_waiting_;
+  std::unique_ptr<Error> broken_;  ///< Why, in that state.
+  std::uint64_t handled_ = 0;      ///< Commands, for SessionDirectory::let_sleep.
+  SessionLog log_;
   std::vector<Command> stashed_;  ///< While loading.
-  std::vector<Outgoing> waiting_;
-  std::vector<Outgoing> flying_;
-  std::vector<std::pair<EventSeq, MessageId>> unfinished_;  ///< Durable, in log order.
   std::vector<Queued> queue_;
   std::unique_ptr<Run> run_;
   std::vector<std::pair<MessageId, SessionGateway::StatusReply>> cancel_waiters_;

@@ -260,6 +260,11 @@ void Turn::keep_partial(std::vector<Event>& events) {
   events.push_back(std::move(step));
 }
 
+bool Turn::withdraw(const MessageId& id) {
+  return std::erase_if(steered_, [&](const SteerArrived& each) { return each.message_id == id; }) >
+         0;
+}
+
 std::vector<SteerArrived> Turn::take_unheard() {
   return std::exchange(steered_, {});
 }

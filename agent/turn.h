@@ -112,6 +112,8 @@ class Turn {
   const MessageId& message_id() const noexcept { return message_id_; }
   /// The messages whose terminal event this turn records: its own, and those steered into it.
   const std::vector<MessageId>& heard() const noexcept { return heard_; }
+  /// Takes back a steered message that no model call has heard yet. False when there is none.
+  bool withdraw(const MessageId& id);
   /// Steered messages that the run ended without hearing.
   std::vector<SteerArrived> take_unheard();
   /// What this run adds to the conversation; complete once it has ended.

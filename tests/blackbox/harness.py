@@ -857,6 +857,10 @@ class SyncFaults:
         """The process ends `before` or `after` the sync of this number, counted from now."""
         self._write(f"{when} {number}")
 
+    def hold(self):
+        """From now on a sync waits until something else is said."""
+        self._write("hold")
+
     def delay(self, milliseconds):
         """From now on every sync takes at least so long."""
         self._write(f"delay {milliseconds}")

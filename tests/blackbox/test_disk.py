@@ -229,3 +229,72 @@ async def test_what_was_durable_is_there_after_a_start_on_a_full_disk_was_refuse
         server.start()
     assert len(server.history("full-start")) == 2
     server.end()
+
+
+# ---- Syncs that take long ----
+
+
+@pytest.fixture
+def slow_disk(world, fault_library):
+    """A server whose syncs end when the test says so."""
+    faults = SyncFaults(fault_library, world.folder)
+    upstream = world.upstream(script=[
+        {"when": "endless", "tokens": 100_000, "token_ms": 10}, {"text": "An answer."}])
+    server = world.server(STORE, upstream, environment=faults.environment)
+    return Trouble(server, faults.hold, faults.off, upstream), faults
+
+
+async def test_the_model_is_called_while_the_message_becomes_durable(slow_disk):
+    trouble, faults = slow_disk
+    async with Chat(trouble.server, "early", tokens=True) as chat:
+        await chat.settle()
+        faults.hold()
+        name = await chat.send("a question")
+        # The whole answer is there before the message is on the disk...
+        await trouble.upstream.stats_until(lambda s: s["completed"] == 1, "the model's answer")
+        await chat.settle()
+        # ...and nobody has been told anything.
+        assert not chat.transcript.of(name) and name not in chat.transcript.text
+        faults.off()
+        await chat.end_of(name)
+        assert [e["type"] for e in chat.transcript.of(name)] == [
+            "client_message", "agent_step", "message_end"]
+        assert trouble.upstream.stats()["requests"] == 1
+
+
+async def test_a_message_that_is_cancelled_before_it_is_durable_ends_its_call(slow_disk):
+    trouble, faults = slow_disk
+    async with Chat(trouble.server, "early-cancel", tokens=True) as chat:
+        await chat.settle()
+        faults.hold()
+        name = await chat.send("endless, please")
+        await trouble.upstream.stats_until(lambda s: s["active"] == 1, "the call")
+        await chat.cancel(name)
+        await chat.settle()
+        faults.off()
+        end = await chat.end_of(name)
+        assert (end["type"], end["status"]) == ("message_end", "cancelled")
+        await trouble.upstream.stats_until(lambda s: s["cancelled"] == 1, "the end of the call")
+
+
+async def test_a_message_that_cannot_be_kept_ends_its_call(slow_disk):
+    trouble, faults = slow_disk
+    async with Chat(trouble.server, "early-lost", tokens=True) as chat:
+        await chat.settle()
+        faults.fail()
+        name = await chat.send("endless, please")
+        error = await chat.frame("agent_error", message_id=name)
+        assert "seq" not in error and name not in chat.transcript.text
+    await trouble.upstream.stats_until(lambda s: s["active"] == 0, "the end of the call")
+
+
+async def test_a_repeat_is_told_again_and_costs_no_model_call(slow_disk):
+    trouble, _ = slow_disk
+    async with Chat(trouble.server, "early-repeat") as chat:
+        await chat.ask("a question", "once")
+    trouble.server.restart()
+    async with Chat(trouble.server, "early-repeat", after=FROM_START) as chat:
+        chat.transcript.repeats_expected = True
+        await chat.send("a question", "once")
+        await chat.wait(lambda: chat.transcript.repeated, "the first answer, told again")
+    assert trouble.upstream.stats()["requests"] == 1

@@ -3,6 +3,7 @@
  * The file named by SYNC_FAULTS_FILE says what to do; it may appear, change and go at any time:
  *   fail        every sync fails with EIO
  *   delay N     every sync takes N ms longer
+ *   hold        syncs wait until the file says something else
  *   before N    the process dies before its Nth sync since the file appeared is carried out
  *   after N     the process dies when its Nth sync since then is through, before it is told so
  */
@@ -19,7 +20,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum fault { fault_none, fault_fail, fault_before, fault_after };
+enum fault { fault_none, fault_fail, fault_hold, fault_before, fault_after };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static ino_t counted_inode;
@@ -42,6 +43,7 @@ static enum fault next_fault(void) {
   close(fd);
   if (!told) return fault_none;
   if (strncmp(text, "fail", 4) == 0) return fault_fail;
+  if (strncmp(text, "hold", 4) == 0) return fault_hold;
 
   char when[16] = {0};
   long number = 0;
@@ -62,7 +64,11 @@ static enum fault next_fault(void) {
 typedef int (*sync_function)(int);
 
 static int faulty_sync(const char* name, int fd) {
-  const enum fault fault = next_fault();
+  enum fault fault = next_fault();
+  while (fault == fault_hold) {
+    usleep(1000);
+    fault = next_fault();
+  }
   if (fault == fault_fail) {
     errno = EIO;
     return -1;

@@ -254,6 +254,37 @@ TEST_CASE("an interrupting message cancels the run and is answered next") {
              "FinalAnswerStep b", "completed b", "FinalAnswerStep later", "completed later"});
 }
 
+TEST_CASE("the last of several interrupting messages is answered next") {
+  const TempDir directory;
+  Node node(directory.path(), quick(kSlow));
+  node.submit("s", "a", "hello");
+  REQUIRE(node.sink.wait_for_deltas("s", 2));
+  node.submit("s", "b", "hello", OnBusy::interrupt);
+  node.submit("s", "c", "hello", OnBusy::interrupt);
+  REQUIRE(node.sink.wait_for_ends("s", 3));
+  std::vector<std::string> ended;
+  for (const std::string& each : told(node.sink.recorded("s"))) {
+    if (each.starts_with("completed") || each.starts_with("cancelled")) ended.push_back(each);
+  }
+  // Where "b" had begun already when "c" came, it is cancelled.
+  const bool b_first = ended[1] == "cancelled b";
+  CHECK(ended == (b_first ? Told{"cancelled a", "cancelled b", "completed c"}
+                          : Told{"cancelled a", "completed c", "completed b"}));
+}
+
+TEST_CASE("a steering message that nobody heard yet is cancelled by its id") {
+  const TempDir directory;
+  Node node(directory.path(), quick(kSlow));
+  node.submit("s", "a", "hello");
+  REQUIRE(node.sink.wait_for_deltas("s", 1));
+  REQUIRE(node.submit("s", "b", "and be brief", OnBusy::steer).get().has_value());
+  CHECK(node.cancel("s", MessageId{"b"}).get().has_value());
+  CHECK(node.cancel("s", MessageId{"b"}).get().error().code == Errc::not_found);
+  REQUIRE(node.sink.wait_for_ends("s", 2));
+  CHECK(told(node.sink.recorded("s")) ==
+        Told{"accepted a", "accepted b", "cancelled b", "FinalAnswerStep a", "completed a"});
+}
+
 TEST_CASE("a steering message ends together with the run that hears it") {
   const TempDir directory;
   Node node(directory.path(), quick(kSlow));
@@ -290,6 +321,40 @@ TEST_CASE("a message that has ended is not run again") {
   CHECK(again->duplicate);
   CHECK(again->cursor.seq == 1);
   CHECK(log_of(node, "s").size() == 3);
+}
+
+TEST_CASE("a repeat of a message that has ended is told so while another runs, and not refused") {
+  const TempDir directory;
+  auto options = quick(100ms);  // Longer than all that is asked meanwhile.
+  options.sessions.queue_max = 1;
+  Node node(directory.path(), options);
+  node.submit("s", "m", "calculate 1 + 2");
+  REQUIRE(node.sink.wait_for_ends("s", 1));
+  node.submit("s", "running", "hello");
+  node.submit("s", "waiting", "hello");  // Fills the queue.
+  for (const OnBusy on_busy : {OnBusy::reject, OnBusy::queue}) {
+    const auto again = node.submit("s", "m", "calculate 1 + 2", on_busy).get();
+    REQUIRE(again.has_value());
+    CHECK(again->duplicate);
+    CHECK(again->cursor.seq == 1);
+    const auto other = node.submit("s", "m", "another text", on_busy).get();
+    REQUIRE_FALSE(other.has_value());
+    CHECK(other.error().code == Errc::already_exists);
+    const auto fresh = node.submit("s", "fresh", "hello", on_busy).get();
+    REQUIRE_FALSE(fresh.has_value());
+    CHECK(fresh.error().code != Errc::already_exists);
+  }
+}
+
+TEST_CASE("a refused message may be sent again") {
+  const TempDir directory;
+  Node node(directory.path(), quick(kSlow));
+  node.submit("s", "a", "hello");
+  REQUIRE(node.sink.wait_for_deltas("s", 1));
+  REQUIRE_FALSE(node.submit("s", "b", "hello", OnBusy::reject).get().has_value());
+  const auto taken = node.submit("s", "b", "hello").get();
+  REQUIRE(taken.has_value());
+  CHECK_FALSE(taken->duplicate);
 }
 
 TEST_CASE("a message that runs is joined") {
