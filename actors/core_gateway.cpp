@@ -109,10 +109,10 @@ void CoreGateway::read(const SessionId& session, ReadEvents range, PageReply rep
                  ReadLog{session, range, back_here(std::move(reply))});
 }
 
-void CoreGateway::run_once(std::string task, RunOnceReply reply) {
+std::uint64_t CoreGateway::run_once(std::string task, RunOnceReply reply) {
   if (stopping()) {
     reply(stopping_error());
-    return;
+    return 0;
   }
   const std::size_t limit = services_.options.run_once_max;
   if (runs_once_.size() >= limit) {
@@ -120,17 +120,24 @@ void CoreGateway::run_once(std::string task, RunOnceReply reply) {
                 fmt::format("{} runs without a session are in progress, the limit (run_once_max); "
                             "try again when one has ended",
                             limit)});
-    return;
+    return 0;
   }
-  const auto place = runs_once_.emplace(runs_once_.end());
-  *place = system_.spawn<RunOnceActor>(services_, std::move(task), std::move(reply),
-                                       [this, place] { runs_once_.erase(place); });
-  caf::anon_send(*place, Wake{});
+  const std::uint64_t number = ++services_.last_ticket;
+  const RunOnceHandle run = system_.spawn<RunOnceActor>(
+      services_, std::move(task), std::move(reply), [this, number] { runs_once_.erase(number); });
+  runs_once_.emplace(number, run);
+  tell(services_.worker(), run, Wake{});
+  return number;
+}
+
+void CoreGateway::cancel_run_once(std::uint64_t run) {
+  const auto it = runs_once_.find(run);
+  if (it != runs_once_.end()) tell(services_.worker(), it->second, EndRun{});
 }
 
 void CoreGateway::sweep(SteadyTime now) {
   directory_.sweep(now);
-  for (const RunOnceHandle& run : runs_once_) tell(services_.worker(), run, Tick{now});
+  for (const auto& [number, run] : runs_once_) tell(services_.worker(), run, Tick{now});
 }
 
 void CoreGateway::stop() {
@@ -139,7 +146,7 @@ void CoreGateway::stop() {
 }
 
 void CoreGateway::end_runs_once() {
-  for (const RunOnceHandle& run : runs_once_) {
+  for (const auto& [number, run] : runs_once_) {
     caf::anon_send_exit(run, caf::exit_reason::user_shutdown);
   }
 }

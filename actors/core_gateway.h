@@ -3,7 +3,8 @@
 #pragma once
 
 #include <atomic>
-#include <list>
+#include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "actors/core_services.h"
@@ -32,7 +33,8 @@ class CoreGateway final : public SessionGateway {
   void ping(const SessionId& session, std::string data, PingReply reply) override;
   void snapshot(const SessionId& session, SnapshotReply reply) override;
   void read(const SessionId& session, ReadEvents range, PageReply reply) override;
-  void run_once(std::string task, RunOnceReply reply) override;
+  std::uint64_t run_once(std::string task, RunOnceReply reply) override;
+  void cancel_run_once(std::uint64_t run) override;
   bool stopping() const override;
   bool ready() const override;
 
@@ -62,7 +64,7 @@ class CoreGateway final : public SessionGateway {
   NodeState& node_;
   const std::vector<CoreGateway*>& all_;
   SessionDirectory directory_;
-  std::list<RunOnceHandle> runs_once_;
+  std::unordered_map<std::uint64_t, RunOnceHandle> runs_once_;
 };
 
 }  // namespace parlance::actors

@@ -32,17 +32,35 @@ RunOnceActor::behavior_type RunOnceActor::make_behavior() {
         carry_out(turn_.step(agent::CallFailed{m.code, std::move(m.detail), m.retryable}));
       },
       [this](ToolsRan& m) {
-        if (m.batch == batch_) carry_out(turn_.step(agent::ToolsEnded{std::move(m.results)}));
+        if (m.batch != batch_) return;
+        batch_ = 0;
+        carry_out(turn_.step(agent::ToolsEnded{std::move(m.results)}));
       },
       [this](const Wake&) {
         started_ = std::chrono::steady_clock::now();
         carry_out(turn_.begin());
       },
-      [this](const Tick& m) {
-        if (m.now - started_ < services_.agent_options.run_timeout) return;
-        carry_out(turn_.step(agent::TimeUp{}));
+      [this](const Tick& m) { handle(m); },
+      [this](const EndRun&) {
+        end({Errc::unavailable, "the client left before the answer"});
       },
   };
+}
+
+void RunOnceActor::handle(const Tick& tick) {
+  if (tick.now - started_ >= services_.agent_options.run_timeout) {
+    carry_out(turn_.step(agent::TimeUp{}));
+  } else if (batch_ != 0 && tick.now - tools_started_ >= services_.agent_options.tool_timeout) {
+    batch_ = 0;
+    carry_out(turn_.step(agent::ToolsEnded{agent::results_of_late(tools_running_)}));
+  }
+}
+
+void RunOnceActor::end(Error error) {
+  if (!reply_) return;
+  if (call_ != 0) tell(services_.worker(), services_.model_proxy, CancelCall{call_});
+  std::exchange(reply_, nullptr)(std::move(error));
+  quit();
 }
 
 void RunOnceActor::on_exit() {
@@ -75,6 +93,8 @@ bool RunOnceActor::carry_out_one(agent::Effect& effect) {
     tell(services_.worker(), services_.model_proxy, CancelCall{call_});
   } else if (auto* tools = std::get_if<agent::RunTools>(&effect)) {
     batch_ = ++services_.last_ticket;
+    tools_started_ = std::chrono::steady_clock::now();
+    tools_running_ = tools->calls;
     caf::anon_send(services_.tool_runners[batch_ % services_.tool_runners.size()],
                    RunToolCalls{batch_,
                                 {},

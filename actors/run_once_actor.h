@@ -13,8 +13,12 @@ namespace parlance::actors {
 
 struct CoreServices;
 
+/// Nobody waits for the answer any more.
+struct EndRun {};
+
 /// A run that hears when its time is up.
-using RunOnceHandle = RunHandle::extend<caf::reacts_to<Wake>, caf::reacts_to<Tick>>;
+using RunOnceHandle =
+    RunHandle::extend<caf::reacts_to<Wake>, caf::reacts_to<Tick>, caf::reacts_to<EndRun>>;
 
 class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
  public:
@@ -27,6 +31,9 @@ class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
   const char* name() const override { return "run once"; }
 
  private:
+  void handle(const Tick& tick);
+  /// Ends the work in progress and answers with `error`.
+  void end(Error error);
   void carry_out(agent::Effects effects);
   /// True when the effect was a step that the turn waits for; it needs no disk here.
   bool carry_out_one(agent::Effect& effect);
@@ -38,7 +45,11 @@ class RunOnceActor final : public RunOnceHandle::base, public CoreBound {
   SteadyTime started_{};
   std::uint64_t call_ = 0;
   std::uint64_t batch_ = 0;
+  SteadyTime tools_started_{};
+  std::vector<ToolCall> tools_running_;
   std::vector<RunOnceStep> steps_;
 };
 
 }  // namespace parlance::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::EndRun)

@@ -250,11 +250,7 @@ void SessionActor::handle(const Tick& tick) {
   }
   if (run_->batch != 0 && tick.now - run_->tools_started >= services_.agent_options.tool_timeout) {
     run_->batch = 0;
-    std::vector<ToolResult> late;
-    for (const ToolCall& call : run_->tools_running) {
-      late.push_back({call.id, call.name, "The tool did not answer in time.", true});
-    }
-    feed(agent::ToolsEnded{std::move(late)});
+    feed(agent::ToolsEnded{agent::results_of_late(run_->tools_running)});
     return;
   }
   if (tick.now - run_->text_kept_at >= services_.options.partial_interval) keep_text();

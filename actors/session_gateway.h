@@ -72,8 +72,11 @@ class SessionGateway {
   /// Reads recorded events; never wakes a session. Errors: unavailable, corrupted.
   virtual void read(const SessionId& session, ReadEvents range, PageReply reply) = 0;
 
-  /// Runs the agent on `task`; reads and stores nothing. Errors as of a failed run.
-  virtual void run_once(std::string task, RunOnceReply reply) = 0;
+  /// Runs the agent on `task`; reads and stores nothing. Errors as of a failed run. Returns a
+  /// number for cancel_run_once, 0 when it was refused.
+  virtual std::uint64_t run_once(std::string task, RunOnceReply reply) = 0;
+  /// Ends that run: nobody waits for its answer any more. It is still replied to.
+  virtual void cancel_run_once(std::uint64_t run) = 0;
 
   /// True once the node is stopping: new messages are refused with unavailable.
   virtual bool stopping() const = 0;

@@ -37,6 +37,15 @@ std::string action_text(const std::vector<ToolResult>& results) {
 
 }  // namespace
 
+std::vector<ToolResult> results_of_late(const std::vector<ToolCall>& calls) {
+  std::vector<ToolResult> out;
+  out.reserve(calls.size());
+  for (const ToolCall& call : calls) {
+    out.push_back({call.id, call.name, "The tool did not answer in time.", true});
+  }
+  return out;
+}
+
 Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
     : message_id_(start.message_id),
       options_(options),

@@ -89,6 +89,9 @@ struct Show {
 using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Record, Show>;
 using Effects = std::vector<Effect>;
 
+/// What the model is told of calls that did not end within Options::tool_timeout.
+std::vector<ToolResult> results_of_late(const std::vector<ToolCall>& calls);
+
 class Turn {
  public:
   struct Start {

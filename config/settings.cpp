@@ -103,6 +103,10 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   limits.read_bytes("partial_bytes_max", net.partial_bytes_max, kKiB, 16 * kGiB);
   limits.read("history_events_max", net.history_events_max, 1, 1'000'000);
   limits.read_bytes("history_bytes_max", net.history_bytes_max, 4 * kKiB, 64 * kMiB);
+  limits.read_bytes("history_bytes_total_max", net.history_bytes_total_max, 64 * kKiB, 16 * kGiB);
+  if (net.history_bytes_total_max < net.history_bytes_max) {
+    limits.problem("history_bytes_total_max", "must be at least history_bytes_max");
+  }
   limits.read("header_timeout", net.header_timeout, 10ms, 1h);
   limits.read("body_timeout", net.body_timeout, 10ms, 1h);
   limits.read("write_timeout", net.write_timeout, 10ms, 1h);

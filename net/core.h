@@ -109,6 +109,7 @@ class Core final : public std::enable_shared_from_this<Core> {
   };
   Counts counts;
   std::size_t partial_bytes = 0;  ///< Of incomplete messages, all sockets of the core.
+  std::size_t history_bytes = 0;  ///< Of answers of /history that are made or sent.
 
  private:
   static constexpr std::size_t kBufferBytes = 64 << 10;

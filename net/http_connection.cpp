@@ -1,6 +1,9 @@
 #include "net/http_connection.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -12,6 +15,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -34,6 +38,7 @@ using dialects::Problem;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadAheadBytes = 4 << 10;
 constexpr std::size_t kLingerBytesMax = 4 << 20;
+constexpr std::size_t kWriteBytes = 64 << 10;
 
 std::string_view text(boost::beast::string_view view) {
   return {view.data(), view.size()};
@@ -457,7 +462,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     }
     if (!response) {
       readable = co_await read_body(incoming);
-      if (readable) response = co_await answer(*core_, incoming.request);
+      if (readable) response = co_await answer_while_wanted(incoming.request);
     }
   }
   if (!readable) {
@@ -471,9 +476,34 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   log_answer(incoming, *response);
   allow_origin(incoming, *response);
   const bool head_only = incoming.request.method == "HEAD";
-  if (!co_await write(to_wire(*response, request_id_, keep_alive, head_only))) co_return false;
+  const std::shared_ptr<void> until_written = std::move(response->until_written);
+  if (!co_await write(to_wire(std::move(*response), request_id_, keep_alive, head_only))) {
+    co_return false;
+  }
   if (!keep_alive) co_await linger();
   co_return keep_alive;
+}
+
+/// Where an answer takes long, the endpoint is told when nobody waits for it any more. A client
+/// that only closes its sending half counts as gone: the two look the same.
+asio::awaitable<HttpResponse> HttpConnection::answer_while_wanted(const HttpRequest& request) {
+  const auto on_leave = std::make_shared<std::function<void()>>();
+  const bool watched = request.route.endpoint == Endpoint::agent_run;
+  if (watched) {
+    socket_.async_wait(socket_.wait_read, [self = shared_from_this(), on_leave](error_code error) {
+      if (error || !*on_leave || !self->socket_.is_open()) return;
+      char next = 0;  // Of a further request, sent early; then its end is not looked for.
+      const ssize_t got = recv(self->socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        std::exchange(*on_leave, nullptr)();
+      }
+    });
+  }
+  HttpResponse response = co_await answer(*core_, request, *on_leave);
+  *on_leave = nullptr;
+  error_code ignored;
+  if (watched) socket_.cancel(ignored);
+  co_return response;
 }
 
 void HttpConnection::log_answer(const Incoming& incoming, const HttpResponse& response) const {
@@ -497,11 +527,17 @@ void HttpConnection::allow_origin(const Incoming& incoming, HttpResponse& respon
 }
 
 asio::awaitable<bool> HttpConnection::write(std::string bytes) {
-  expire_in(core_->options().write_timeout);
-  const auto [error, written] = co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
-  deadline_ = 0;
-  core_->counts.bytes_sent += written;
-  co_return !error;
+  // The time is for each part: a slow client may take long for all, but not stop.
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    expire_in(core_->options().write_timeout);
+    const auto [error, count] = co_await asio::async_write(
+        socket_, asio::buffer(std::string_view(bytes).substr(sent, kWriteBytes)), kAwait);
+    deadline_ = 0;
+    core_->counts.bytes_sent += count;
+    if (error) co_return false;
+    sent += count;
+  }
+  co_return true;
 }
 
 /// Closes our direction and reads on for a moment: closing at once, with unread bytes, would reset

@@ -54,6 +54,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::optional<HttpResponse> check(Incoming& incoming);
   std::optional<HttpResponse> check_route(Incoming& incoming);
   std::optional<HttpResponse> open_stream(Incoming& incoming);
+  boost::asio::awaitable<HttpResponse> answer_while_wanted(const HttpRequest& request);
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<void> linger();
 

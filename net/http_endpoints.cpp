@@ -65,6 +65,26 @@ HttpResponse about() {
 
 // ---- History ----
 
+/// Read in one go: how long making its JSON may keep a core from its other clients.
+constexpr std::size_t kHistoryPageBytes = 128 << 10;
+
+/// What one answer holds of Options::history_bytes_total_max.
+class HistoryMemory {
+ public:
+  explicit HistoryMemory(Core& core) : core_(core.shared_from_this()) {}
+  ~HistoryMemory() { core_->history_bytes -= bytes_; }
+  HistoryMemory(const HistoryMemory&) = delete;
+  HistoryMemory& operator=(const HistoryMemory&) = delete;
+  void add(std::size_t bytes) {
+    bytes_ += bytes;
+    core_->history_bytes += bytes;
+  }
+
+ private:
+  std::shared_ptr<Core> core_;
+  std::size_t bytes_ = 0;
+};
+
 struct HistoryRange {
   std::size_t entries_max = 0;
   bool limited = false;  ///< The client asked for a number of entries.
@@ -108,13 +128,22 @@ asio::awaitable<HttpResponse> history(Core& core, const HttpRequest& request) {
   const HistoryRange range = std::get<HistoryRange>(parsed);
   const SessionId session{request.route.chat_id};
 
+  const auto held = std::make_shared<HistoryMemory>(core);
   std::vector<std::string> pages;  // Newest first.
   std::optional<EventSeq> before = range.before;
   std::size_t entries = 0;
   std::size_t bytes = 0;
   bool more = !(before && *before <= 1);
   while (more && entries < range.entries_max && bytes < options.history_bytes_max) {
-    ReadEvents read{.before = before, .from_end = !before};
+    if (core.history_bytes >= options.history_bytes_total_max) {
+      Problem problem{.status = 503,
+                      .detail =
+                          "too many histories are being read; try again later, or with a "
+                          "smaller `limit`"};
+      problem.retry_after = std::chrono::seconds(1);
+      co_return to_response(problem, request.id);
+    }
+    ReadEvents read{.before = before, .from_end = !before, .bytes_max = kHistoryPageBytes};
     // Every second event of a chat or so is no entry, so some more than wanted are read.
     read.events_max = std::min<std::size_t>(1024, 2 * (range.entries_max - entries) + 2);
     auto start = [&core, &session, read](actors::SessionGateway::PageReply reply) {
@@ -137,14 +166,15 @@ asio::awaitable<HttpResponse> history(Core& core, const HttpRequest& request) {
     pages.emplace_back();
     entries += step_stream::append_history(pages.back(), newest);
     bytes += pages.back().size();
+    held->add(pages.back().size());
   }
 
-  HttpResponse response{.body = "["};
-  response.body.reserve(bytes + pages.size() + 2);
-  for (auto page = pages.rbegin(); page != pages.rend(); ++page) {
-    if (page->empty()) continue;
+  HttpResponse response{.body = "[", .until_written = held};
+  response.body.reserve(bytes + pages.size() + 2 + kHeadBytes);
+  for (; !pages.empty(); pages.pop_back()) {
+    if (pages.back().empty()) continue;
     if (response.body.size() > 1) response.body += ',';
-    response.body += *page;
+    response.body += pages.back();
   }
   response.body += ']';
   if (more && before) {
@@ -211,14 +241,16 @@ asio::awaitable<HttpResponse> cancel(Core& core, const HttpRequest& request) {
   co_return HttpResponse{.body = R"({"status":"cancelled"})"};
 }
 
-asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request) {
+asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request,
+                                        std::function<void()>& on_leave) {
   auto parsed = step_stream::parse_run_body(request.body, limits_of(core.options()));
   if (const auto* problem = std::get_if<Problem>(&parsed)) {
     co_return to_response(*problem, request.id);
   }
   std::string& task = std::get<std::string>(parsed);
-  auto start = [&core, &task](actors::SessionGateway::RunOnceReply reply) {
-    core.gateway().run_once(std::move(task), std::move(reply));
+  auto start = [&core, &task, &on_leave](actors::SessionGateway::RunOnceReply reply) {
+    const std::uint64_t run = core.gateway().run_once(std::move(task), std::move(reply));
+    on_leave = [&core, run] { core.gateway().cancel_run_once(run); };
   };
   using Steps = Result<std::vector<actors::RunOnceStep>>;
   const Steps steps = co_await reply_of<Steps>(std::move(start));
@@ -244,7 +276,8 @@ std::optional<Problem> why_not_ready(Core& core) {
   return problem;
 }
 
-asio::awaitable<HttpResponse> answer(Core& core, const HttpRequest& request) {
+asio::awaitable<HttpResponse> answer(Core& core, const HttpRequest& request,
+                                     std::function<void()>& on_leave) {
   switch (request.route.endpoint) {
     case Endpoint::about:
       co_return about();
@@ -265,7 +298,7 @@ asio::awaitable<HttpResponse> answer(Core& core, const HttpRequest& request) {
     case Endpoint::chat_cancel:
       co_return co_await cancel(core, request);
     case Endpoint::agent_run:
-      co_return co_await agent_run(core, request);
+      co_return co_await agent_run(core, request, on_leave);
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
       break;

@@ -50,7 +50,7 @@ std::string wire_head(int status, std::string_view request_id) {
                      status, reason_of(status), http_date(), request_id);
 }
 
-std::string to_wire(const HttpResponse& response, std::string_view request_id, bool keep_alive,
+std::string to_wire(HttpResponse response, std::string_view request_id, bool keep_alive,
                     bool head_only) {
   std::string out = wire_head(response.status, request_id);
   fmt::format_to(std::back_inserter(out),
@@ -61,8 +61,9 @@ std::string to_wire(const HttpResponse& response, std::string_view request_id, b
     fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
   }
   out += "\r\n";
-  if (!head_only) out += response.body;
-  return out;
+  if (head_only) return out;
+  response.body.insert(0, out);
+  return std::move(response.body);
 }
 
 }  // namespace parlance::net

@@ -1,6 +1,8 @@
 // One request and its answer as the endpoints see them, free of Beast.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,15 +28,18 @@ struct HttpResponse {
   std::string_view content_type = "application/json";
   std::string body = {};
   std::vector<std::pair<std::string_view, std::string>> headers = {};
-  bool close = false;  ///< The connection ends with this answer.
+  bool close = false;                        ///< The connection ends with this answer.
+  std::shared_ptr<void> until_written = {};  ///< Let go when the client has taken it, or is gone.
 };
 
 /// `problem` as an answer to the request with `request_id`.
 HttpResponse to_response(const dialects::Problem& problem, std::string_view request_id);
 
-/// Status line, headers and, unless `head_only`, the body of `response`.
-std::string to_wire(const HttpResponse& response, std::string_view request_id, bool keep_alive,
+/// Status line, headers and, unless `head_only`, the body of `response`. A body with kHeadBytes to
+/// spare is not copied.
+std::string to_wire(HttpResponse response, std::string_view request_id, bool keep_alive,
                     bool head_only);
+inline constexpr std::size_t kHeadBytes = 2 << 10;
 
 /// The status line and the headers that every answer has.
 std::string wire_head(int status, std::string_view request_id);

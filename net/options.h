@@ -100,6 +100,8 @@ struct Options {
   /// Newest events of `GET /history` without a limit, and the bytes of any one answer.
   std::size_t history_events_max = 10'000;
   std::size_t history_bytes_max = 4 << 20;
+  /// Of all answers of /history that a core makes or sends at once.
+  std::size_t history_bytes_total_max = 64 << 20;
 };
 
 }  // namespace parlance::net

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import FROM_START, Chat, SyncFaults
+from harness import FROM_START, Chat, SyncFaults, Wire
 
 CALCULATE = {"name": "calculator", "arguments": {"expression": "6*7"}}
 STEPS = ["PlanningStep", "ActionStep", "FinalAnswerStep"]
@@ -140,6 +140,35 @@ async def test_a_run_without_a_chat_takes_the_same_steps(world):
     steps = (await server.apost("/agent/run", {"task": "question"})).json
     assert [(s["step_type"], s["content"]) for s in steps[1:]] == [
         ("ActionStep", "calculator: 42"), ("FinalAnswerStep", "It is 42.")]
+
+
+async def test_a_client_that_leaves_ends_its_run(world):
+    upstream = world.upstream(script=[{"when": "endless", "tokens": 100_000, "token_ms": 10},
+                                      {"text": "Quick."}])
+    server = world.server({"cores": 1}, upstream)
+    body = '{"task": "endless, please"}'
+    with Wire(server.port) as wire:
+        wire.send("POST /agent/run HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}")
+        await upstream.stats_until(lambda s: s["active"] == 1, "the call")
+    await upstream.stats_until(lambda s: s["cancelled"] == 1 and s["active"] == 0,
+                               "the end of the call")
+    assert (await server.apost("/agent/run", {"task": "question"})).status == 200
+
+
+async def test_requests_sent_ahead_are_no_reason_to_end_a_run(world):
+    upstream = world.upstream(script=[{"text": "Some text.", "first_token_ms": 300}])
+    server = world.server(upstream=upstream)
+    body = '{"task": "question"}'
+    one = ("POST /agent/run HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+           f"Content-Length: {len(body)}\r\n\r\n{body}")
+    with Wire(server.port) as wire:
+        wire.send(one)
+        await upstream.stats_until(lambda s: s["active"] == 1, "the call")
+        wire.send(one)
+        for _ in range(2):
+            answer = await asyncio.to_thread(wire.response)
+            assert answer.status == 200 and "Some text." in answer.text
 
 
 async def test_without_tools_the_model_is_told_of_none(world):

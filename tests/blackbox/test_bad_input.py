@@ -714,10 +714,10 @@ async def test_a_socket_whose_peer_answers_pings_stays(impatient):
 
 def test_one_who_closes_its_half_still_gets_its_answer(server):
     with Wire(server.port) as wire:
-        wire.send("POST /agent/run HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n"
-                  'Content-Type: application/json\r\n\r\n{"task":"Hello"}')
+        wire.send("POST /chat/half/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 19\r\n"
+                  'Content-Type: application/json\r\n\r\n{"message":"Hello"}')
         wire.socket.shutdown(socket.SHUT_WR)
-        assert wire.response().status == 200
+        assert wire.response().status == 202
 
 
 def test_connections_that_end_anywhere_leave_nothing_behind(server):

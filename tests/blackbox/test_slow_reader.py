@@ -1,10 +1,11 @@
 """One who does not read is dropped at the limit; nobody else notices; nothing is lost by it."""
 
 import asyncio
+import time
 
 import pytest
 
-from harness import FROM_START, Chat, Events, Wire, new_id, ws_frame
+from harness import FROM_START, Chat, Events, Wire, new_id, wait_until, ws_frame
 
 # Some MB together: more than the kernel holds for a socket that nobody reads. Each message alone
 # is well below the limit, so that one who reads never reaches it.
@@ -141,3 +142,56 @@ async def test_one_who_sends_without_reading_is_not_read_either(server):
     async with Chat(server, "others") as chat:
         await chat.settle()
     wire.socket.close()
+
+
+def fill_history(server, chat_id, entries):
+    """A chat with `entries` messages of 200,000 bytes."""
+    for number in range(entries):
+        answer = server.post(f"/chat/{chat_id}/messages",
+                             {"message": "x" * 200_000, "message_id": f"h{number}",
+                              "on_busy": "steer"})
+        assert answer.status == 202, answer
+
+
+def test_histories_that_nobody_takes_in_are_bounded_together(world):
+    server = world.server({
+        "cores": 1, "limits": {"message_bytes_max": "256KiB", "body_bytes_max": "512KiB",
+                               "queue_max": 1000, "history_bytes_max": "4MiB",
+                               "history_bytes_total_max": "8MiB"}})
+    fill_history(server, "long", 24)
+    readers = []
+    try:
+        def refused():
+            wire = Wire(server.port, receive_buffer=4096)
+            readers.append(wire)
+            wire.send("GET /history/long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            status, headers = wire.head()
+            assert status in (200, 503) and len(readers) < 50
+            return status == 503 and headers["retry-after"]
+        wait_until(refused, "a refusal")
+        assert len(readers) > 2
+    finally:
+        for wire in readers:
+            wire.socket.close()
+    wait_until(lambda: server.get("/history/long").status == 200, "room again")
+    assert len(server.get("/history/long?limit=5").json) == 5
+
+
+def test_a_slow_reader_of_a_history_gets_all_of_it(world):
+    """It takes longer than write_timeout, but it never stops."""
+    server = world.server({"limits": {"message_bytes_max": "256KiB", "body_bytes_max": "512KiB",
+                                      "queue_max": 1000, "write_timeout": "2s"}})
+    fill_history(server, "slow", 20)
+    with Wire(server.port, receive_buffer=4096) as wire:
+        wire.send("GET /history/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        began = time.monotonic()
+        status, headers = wire.head()
+        size = int(headers["content-length"])
+        assert status == 200 and size > 3_000_000
+        got = len(wire.buffer)
+        while got < size:
+            due = began + 5 * got / size  # Five seconds for all of it.
+            wait_until(lambda: time.monotonic() >= due, "the next part")
+            chunk = wire.socket.recv(16_384)
+            assert chunk, f"cut after {got} of {size} bytes"
+            got += len(chunk)

@@ -100,6 +100,8 @@ Values values_of(const Settings& s) {
       {"limits.write_queue_bytes_max", text(s.net.write_queue_bytes_max)},
       {"limits.partial_bytes_max", text(s.net.partial_bytes_max)},
       {"limits.history_events_max", text(s.net.history_events_max)},
+      {"limits.history_bytes_max", text(s.net.history_bytes_max)},
+      {"limits.history_bytes_total_max", text(s.net.history_bytes_total_max)},
       {"limits.header_timeout", text(s.net.header_timeout)},
       {"limits.body_timeout", text(s.net.body_timeout)},
       {"limits.write_timeout", text(s.net.write_timeout)},

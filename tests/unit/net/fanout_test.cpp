@@ -88,7 +88,11 @@ class FakeGateway final : public actors::SessionGateway {
   void submit(const SessionId&, SubmitMessage, SubmitReply) override { FAIL(); }
   void cancel(const SessionId&, CancelMessage, StatusReply) override { FAIL(); }
   void ping(const SessionId&, std::string, PingReply) override { FAIL(); }
-  void run_once(std::string, RunOnceReply) override { FAIL(); }
+  std::uint64_t run_once(std::string, RunOnceReply) override {
+    FAIL();
+    return 0;
+  }
+  void cancel_run_once(std::uint64_t) override { FAIL(); }
   bool stopping() const override { return false; }
   bool ready() const override { return true; }
   void snapshot(const SessionId&, SnapshotReply reply) override {
