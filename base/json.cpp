@@ -7,8 +7,6 @@
 
 #include <fmt/format.h>
 #include <rapidjson/error/en.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 namespace parlance::json {
 namespace {
@@ -156,13 +154,6 @@ const rapidjson::Value* find_string(const rapidjson::Value& object, const char* 
   const auto it = object.FindMember(name);
   if (it == object.MemberEnd() || !it->value.IsString()) return nullptr;
   return &it->value;
-}
-
-std::string to_text(const rapidjson::Value& value) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  value.Accept(writer);
-  return {buffer.GetString(), buffer.GetSize()};
 }
 
 bool valid_utf8(std::string_view bytes) noexcept {

@@ -30,9 +30,6 @@ inline std::string_view view(const rapidjson::Value& string) {
   return {string.GetString(), string.GetStringLength()};
 }
 
-/// `value` as compact JSON.
-std::string to_text(const rapidjson::Value& value);
-
 /// True when `bytes` is well-formed UTF-8.
 bool valid_utf8(std::string_view bytes) noexcept;
 

@@ -1,6 +1,7 @@
 #include "benchmarks/load/common.h"
 
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -55,6 +56,16 @@ void MeasuredWindow::check_generator(Report& report) const {
     report.invalidate(fmt::format("the generator used {:.0f} % of a core, over {:.0f} %",
                                   own_.percent(), kGeneratorCpuPercentMax));
   }
+}
+
+void run_closed_loop(EventLoop& loop, MeasuredWindow& window, double warmup_s, double duration_s,
+                     bool quiet, std::function<std::string()> progress_line) {
+  const int64_t begin_ns = now_ns() + seconds_to_ns(warmup_s);
+  const Progress progress(loop, quiet, std::move(progress_line));
+  loop.run_until([] { return false; }, begin_ns);
+  window.begin();
+  loop.run_until([] { return false; }, begin_ns + seconds_to_ns(duration_s));
+  window.end();
 }
 
 void report_lag(Report& report, const Histogram& lag) {

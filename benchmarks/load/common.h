@@ -78,6 +78,10 @@ class MeasuredWindow {
   int64_t end_ns_ = 0;
 };
 
+/// Runs `loop` for the warm-up and then for the measured time, with a line of progress.
+void run_closed_loop(EventLoop& loop, MeasuredWindow& window, double warmup_s, double duration_s,
+                     bool quiet, std::function<std::string()> progress_line);
+
 /// How late the generator itself was; over 1 ms at p99 invalidates the run.
 void report_lag(Report& report, const Histogram& lag);
 

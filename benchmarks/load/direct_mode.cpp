@@ -12,19 +12,13 @@
 #include "benchmarks/load/chat_frames.h"
 #include "benchmarks/load/modes.h"
 #include "benchmarks/load/stream_client.h"
+#include "benchmarks/load/token_times.h"
 #include "benchmarks/support/clock.h"
 
 namespace parlance::benchmarks {
 namespace {
 
 constexpr size_t kConnectionsMax = 10'000;
-
-struct PendingRequest {
-  int64_t intended_ns = 0;
-  bool measured = false;
-  int64_t last_delta_ns = 0;
-  int64_t last_added_ns = 0;
-};
 
 class DirectMode : public StreamObserver {
  public:
@@ -82,38 +76,19 @@ class DirectMode : public StreamObserver {
     const size_t index = free_.back();
     free_.pop_back();
     ++under_way_;
-    requests_[index] = PendingRequest{intended_ns, window_.contains(intended_ns), 0, 0};
+    requests_[index] = {.intended_ns = intended_ns, .measured = window_.contains(intended_ns)};
     clients_[index]->send(request_);
     if (requests_[index].measured) lag_.record(now_ns() - intended_ns);
   }
 
   void on_delta(StreamClient& client, std::string_view text, int64_t received_ns) override {
-    PendingRequest& request = requests_[client.index()];
-    const bool is_first = request.last_delta_ns == 0;
-    if (request.measured) {
-      if (is_first) {
-        first_token_.record(received_ns - request.intended_ns);
-      } else {
-        gap_.record(received_ns - request.last_delta_ns);
-      }
-    }
-    request.last_delta_ns = received_ns;
-    uint64_t stamps = 0;
-    for_each_stamp(text, [&](int64_t stamp_ns) {
-      const int64_t added_ns = received_ns - stamp_ns;
-      if (request.measured) {
-        added_latency_.record(added_ns);
-        if (!is_first || stamps > 0) added_gap_.record(added_ns - request.last_added_ns);
-      }
-      request.last_added_ns = added_ns;
-      ++stamps;
-    });
-    tokens_ += std::max<uint64_t>(stamps, 1);
-    if (window_.is_open()) tokens_in_window_ += std::max<uint64_t>(stamps, 1);
+    const uint64_t tokens = times_.add(requests_[client.index()], text, received_ns);
+    tokens_ += tokens;
+    if (window_.is_open()) tokens_in_window_ += tokens;
   }
 
   void on_end(StreamClient& client, std::string_view error, int64_t received_ns) override {
-    const PendingRequest& request = requests_[client.index()];
+    const AnswerTimes& request = requests_[client.index()];
     --under_way_;
     if (!error.empty()) {
       ++errors_;
@@ -149,11 +124,8 @@ class DirectMode : public StreamObserver {
       window_.check_generator(report);
       report_lag(report, lag_);
     }
-    report.add_latency("first token", first_token_);
     report.add_latency("end", end_);
-    report.add_latency("delta gap", gap_);
-    report.add_latency("added latency per token", added_latency_);
-    report.add_latency("added gap per token", added_gap_);
+    times_.report(report);
     if (errors_ > 0) fmt::print(stderr, "last error: {}\n", last_error_);
     if (ended_ == 0 && tokens_ == 0) report.invalidate("nothing was answered");
     report.publish(options_.common.json_path);
@@ -167,7 +139,7 @@ class DirectMode : public StreamObserver {
   std::string request_;
   int64_t end_ns_ = 0;
   std::vector<std::unique_ptr<StreamClient>> clients_;
-  std::vector<PendingRequest> requests_;
+  std::vector<AnswerTimes> requests_;
   std::vector<size_t> free_;
   size_t under_way_ = 0;
   uint64_t ended_ = 0;
@@ -178,7 +150,8 @@ class DirectMode : public StreamObserver {
   uint64_t tokens_in_window_ = 0;
   uint64_t errors_ = 0;
   std::string last_error_;
-  Histogram lag_, first_token_, end_, gap_, added_latency_, added_gap_;
+  Histogram lag_, end_;
+  TokenTimes times_;
 };
 
 }  // namespace

@@ -34,18 +34,11 @@ class DurableMode : private FleetObserver {
   int measure() {
     fleet_.grow_to(options_.sessions, seconds_to_ns(kOpenTimeoutSeconds));
     slots_.assign(options_.sessions, std::vector<Slot>(options_.inflight));
-    const int64_t begin_ns = now_ns() + seconds_to_ns(options_.warmup_s);
-    const int64_t end_ns = begin_ns + seconds_to_ns(options_.duration_s);
     for (size_t session = 0; session < slots_.size(); ++session) {
       for (size_t slot = 0; slot < options_.inflight; ++slot) send(session, slot);
     }
-    {
-      const Progress progress(loop_, options_.common.quiet, [this] { return progress_line(); });
-      loop_.run_until([] { return false; }, begin_ns);
-      window_.begin();
-      loop_.run_until([] { return false; }, end_ns);
-      window_.end();
-    }
+    run_closed_loop(loop_, window_, options_.warmup_s, options_.duration_s, options_.common.quiet,
+                    [this] { return progress_line(); });
     return report();
   }
 

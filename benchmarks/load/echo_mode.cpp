@@ -28,17 +28,9 @@ class EchoMode : private FleetObserver {
   int measure() {
     fleet_.grow_to(options_.connections, seconds_to_ns(kOpenTimeoutSeconds));
     sent_ns_.resize(options_.connections);
-    const int64_t start_ns = now_ns();
-    const int64_t begin_ns = start_ns + seconds_to_ns(options_.warmup_s);
-    const int64_t end_ns = begin_ns + seconds_to_ns(options_.duration_s);
     for (size_t i = 0; i < options_.connections; ++i) send(i, now_ns());
-    {
-      const Progress progress(loop_, options_.common.quiet, [this] { return progress_line(); });
-      loop_.run_until([] { return false; }, begin_ns);
-      window_.begin();
-      loop_.run_until([] { return false; }, end_ns);
-      window_.end();
-    }
+    run_closed_loop(loop_, window_, options_.warmup_s, options_.duration_s, options_.common.quiet,
+                    [this] { return progress_line(); });
     return report();
   }
 

@@ -13,6 +13,7 @@
 
 #include "benchmarks/load/chat_frames.h"
 #include "benchmarks/load/modes.h"
+#include "benchmarks/load/token_times.h"
 #include "benchmarks/support/clock.h"
 
 namespace parlance::benchmarks {
@@ -21,11 +22,8 @@ namespace {
 /// A message on its way. `number` is the end of its id.
 struct PendingMessage {
   uint64_t number = 0;
-  int64_t intended_ns = 0;
-  bool measured = false;
   bool has_step = false;
-  int64_t last_delta_ns = 0;
-  int64_t last_added_ns = 0;
+  AnswerTimes times;
 };
 
 uint64_t number_in(std::string_view message_id) {
@@ -88,8 +86,8 @@ class RunMode : private FleetObserver {
     const size_t session = turn_order_[next_number_ % turn_order_.size()];
     PendingMessage message;
     message.number = next_number_++;
-    message.intended_ns = intended_ns;
-    message.measured = window_.contains(intended_ns);
+    message.times.intended_ns = intended_ns;
+    message.times.measured = window_.contains(intended_ns);
     if (!fleet_[session].is_open()) {
       ++lost_;
       return;
@@ -98,7 +96,7 @@ class RunMode : private FleetObserver {
     sessions_[session].push_back(message);
     ++pending_count_;
     fleet_[session].send_text(client_frame(fmt::format("{}-{}", nonce_, message.number), text_));
-    if (message.measured) {
+    if (message.times.measured) {
       ++sent_;
       lag_.record(now_ns() - intended_ns);
     }
@@ -114,20 +112,20 @@ class RunMode : private FleetObserver {
       if (frame.kind == ChatFrame::Kind::error) note_error(frame.text);
       return;
     }
-    const int64_t since_ns = received_ns - message->intended_ns;
+    const int64_t since_ns = received_ns - message->times.intended_ns;
     switch (frame.kind) {
       case ChatFrame::Kind::ack:
-        if (message->measured) ack_.record(since_ns);
+        if (message->times.measured) ack_.record(since_ns);
         break;
       case ChatFrame::Kind::step:
-        if (message->measured && !message->has_step) first_step_.record(since_ns);
+        if (message->times.measured && !message->has_step) first_step_.record(since_ns);
         message->has_step = true;
         break;
       case ChatFrame::Kind::delta:
         take_delta(*message, frame.text, received_ns);
         break;
       case ChatFrame::Kind::end:
-        if (message->measured) end_.record(since_ns);
+        if (message->times.measured) end_.record(since_ns);
         if (window_.is_open()) ++ended_in_window_;
         ++ended_;
         pending.erase(message);
@@ -144,27 +142,7 @@ class RunMode : private FleetObserver {
   }
 
   void take_delta(PendingMessage& message, std::string_view text, int64_t received_ns) {
-    const bool is_first = message.last_delta_ns == 0;
-    if (message.measured) {
-      if (is_first) {
-        first_token_.record(received_ns - message.intended_ns);
-      } else {
-        gap_.record(received_ns - message.last_delta_ns);
-      }
-    }
-    message.last_delta_ns = received_ns;
-    uint64_t stamps = 0;
-    for_each_stamp(text, [&](int64_t stamp_ns) {
-      const int64_t added_ns = received_ns - stamp_ns;
-      if (message.measured) {
-        added_latency_.record(added_ns);
-        // By how much the gap between two tokens grew on the way from the upstream to here.
-        if (!is_first || stamps > 0) added_gap_.record(added_ns - message.last_added_ns);
-      }
-      message.last_added_ns = added_ns;
-      ++stamps;
-    });
-    const uint64_t tokens = std::max<uint64_t>(stamps, 1);
+    const uint64_t tokens = times_.add(message.times, text, received_ns);
     tokens_ += tokens;
     if (window_.is_open()) {
       tokens_in_window_ += tokens;
@@ -212,11 +190,8 @@ class RunMode : private FleetObserver {
     report_lag(report, lag_);
     report.add_latency("durable ack", ack_);
     report.add_latency("first step", first_step_);
-    report.add_latency("first token", first_token_);
     report.add_latency("end", end_);
-    report.add_latency("delta gap", gap_);
-    report.add_latency("added latency per token", added_latency_);
-    report.add_latency("added gap per token", added_gap_);
+    times_.report(report);
     if (errors_ > 0) fmt::print(stderr, "last error: {}\n", last_error_);
     if (fleet_.lost_count() > 0) fmt::print(stderr, "last loss: {}\n", fleet_.last_loss());
     report.publish(options_.common.json_path);
@@ -270,7 +245,8 @@ class RunMode : private FleetObserver {
   std::string last_error_;
   uint64_t ended_before_ = 0;
   uint64_t tokens_before_ = 0;
-  Histogram lag_, ack_, first_step_, first_token_, end_, gap_, added_latency_, added_gap_;
+  Histogram lag_, ack_, first_step_, end_;
+  TokenTimes times_;
 };
 
 }  // namespace
