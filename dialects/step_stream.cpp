@@ -392,7 +392,8 @@ std::variant<std::string, Problem> parse_run_body(std::string_view body, const L
   if (members[chat_id].kind == Kind::other) {
     note(errors, "chat_id", "`chat_id` must be a string");
   } else if (members[chat_id].kind == Kind::text && !valid_session_id(members[chat_id].text)) {
-    note(errors, "chat_id", "`chat_id` must be 1 to 128 of A-Z a-z 0-9 . _ ~ -");
+    note(errors, "chat_id",
+         "`chat_id` must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
   if (!errors.empty()) return invalid(std::move(errors));
   return std::move(members[task].text);

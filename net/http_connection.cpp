@@ -326,7 +326,7 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
     return refuse(403, "pages of this origin may not do this; see allowed_origins");
   }
   if (names_chat(endpoint) && !valid_session_id(request.route.chat_id)) {
-    return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ -");
+    return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
   if (is_post(endpoint) && !incoming.header(http::field::content_type).empty() &&
       !is_json(incoming.header(http::field::content_type))) {

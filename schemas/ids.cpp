@@ -7,6 +7,8 @@ namespace parlance {
 
 bool valid_session_id(std::string_view text) noexcept {
   if (text.empty() || text.size() > kSessionIdBytesMax) return false;
+  // Clients of HTTP take these out of a path before they send it.
+  if (text == "." || text == "..") return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '~' || c == '-';

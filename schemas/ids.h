@@ -25,7 +25,7 @@ using MessageId = Id<struct MessageTag>;
 inline constexpr std::size_t kSessionIdBytesMax = 128;
 inline constexpr std::size_t kMessageIdBytesMax = 128;
 
-/// True for 1 to 128 of `A-Z a-z 0-9 . _ ~ -` (the contract's chat_id).
+/// True for 1 to 128 of `A-Z a-z 0-9 . _ ~ -` (the contract's chat_id), except "." and "..".
 bool valid_session_id(std::string_view text) noexcept;
 
 /// Place of a recorded event in its session's log: 1, 2, 3, ... with no hole. 0 is before the

@@ -313,7 +313,7 @@ def test_a_handshake_with_a_bad_key_is_refused(server, key):
 
 
 BAD_CHAT_IDS = ["", "%20", "a%20b", "a/b/c", "%2e%2f", "x" * 129, "%D8%B3", "a%00b", "%", "%zz",
-                "a:b", "a@b", "..%2f..%2fetc"]
+                "a:b", "a@b", "..%2f..%2fetc", ".", "..", "%2e", "%2E."]
 
 
 @pytest.mark.parametrize("chat_id", BAD_CHAT_IDS)
@@ -323,7 +323,7 @@ def test_a_bad_chat_id_is_refused_at_the_handshake(server, chat_id):
 
 
 @pytest.mark.parametrize("path", ["/history/{}", "/chat/{}/events"])
-@pytest.mark.parametrize("chat_id", ["a%20b", "x" * 129, "%D8%B3", "%zz"])
+@pytest.mark.parametrize("chat_id", ["a%20b", "x" * 129, "%D8%B3", "%zz", ".", ".."])
 def test_a_bad_chat_id_is_refused_elsewhere(server, path, chat_id):
     is_problem(request(server, "GET", path.format(chat_id)), 400)
 
@@ -556,6 +556,7 @@ def test_an_empty_body_is_refused(server, path):
     ("/agent/run", {"task": None}, ["/task"]),
     ("/agent/run", {"task": "x", "chat_id": 7}, ["/chat_id"]),
     ("/agent/run", {"task": "x", "chat_id": "a b"}, ["/chat_id"]),
+    ("/agent/run", {"task": "x", "chat_id": ".."}, ["/chat_id"]),
 ])
 def test_an_invalid_body_is_refused_with_every_member_that_is_wrong(server, path, body, pointers):
     problem = is_problem(post(server, path, body), 422)

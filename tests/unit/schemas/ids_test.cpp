@@ -23,6 +23,14 @@ TEST_CASE("a session id has 1 to 128 characters") {
   CHECK_FALSE(valid_session_id(std::string(129, 'x')));
 }
 
+TEST_CASE("a session id is no step of a path") {
+  CHECK_FALSE(valid_session_id("."));
+  CHECK_FALSE(valid_session_id(".."));
+  CHECK(valid_session_id("..."));
+  CHECK(valid_session_id(".a"));
+  CHECK(valid_session_id("a."));
+}
+
 TEST_CASE("any other byte makes a session id invalid") {
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
