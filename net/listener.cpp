@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "base/listen_address.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "net/http_connection.h"
@@ -60,35 +61,24 @@ std::string numeric_host(const sockaddr_storage& from) {
 }  // namespace
 
 Result<BoundAddress> bind_address(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return refused(address, "it is not of the form host:port");
-  std::string host = address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host == "localhost") host = "127.0.0.1";
-  if (host.empty() || host == "*") host = "0.0.0.0";
-  const std::string port_text = address.substr(colon + 1);
-  unsigned port = 0;
-  for (const char c : port_text) {
-    if (c < '0' || c > '9' || port > 65535) return refused(address, "the port is not a number");
-    port = port * 10 + static_cast<unsigned>(c - '0');
-  }
-  if (port_text.empty() || port > 65535) return refused(address, "the port is not 0 to 65535");
+  const Result<ListenAddress> parsed = parse_listen_address(address);
+  if (!parsed) return refused(address, parsed.error().detail);
   boost::system::error_code error;
-  const asio::ip::address ip = asio::ip::make_address(host, error);
-  if (error) return refused(address, "the host is not a numeric address");
+  const asio::ip::address ip = asio::ip::make_address(parsed->host, error);
+  if (error) return refused(address, error.message());
 
-  const asio::ip::tcp::endpoint wanted(ip, static_cast<unsigned short>(port));
+  const asio::ip::tcp::endpoint wanted(ip, parsed->port);
   BoundAddress bound{.fd = UniqueFd(socket(wanted.protocol().family(),
                                            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
                      .text = {},
-                     .loopback = ip.is_loopback()};
+                     .loopback = parsed->loopback};
   if (!bound.fd) return refused(address, std::generic_category().message(errno));
   set_options(bound.fd.get());
   if (ip.is_v6()) set_option(bound.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (::bind(bound.fd.get(), wanted.data(), static_cast<socklen_t>(wanted.size())) != 0 ||
       ::listen(bound.fd.get(), kBacklog) != 0) {
     if (errno != EADDRINUSE) return refused(address, std::generic_category().message(errno));
-    return refused(address, fmt::format("port {} is in use", port));
+    return refused(address, fmt::format("port {} is in use", parsed->port));
   }
   asio::ip::tcp::endpoint got;
   socklen_t size = static_cast<socklen_t>(got.capacity());

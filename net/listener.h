@@ -22,8 +22,9 @@ struct BoundAddress {
   bool loopback = false;  ///< Only this machine can reach it.
 };
 
-/// Binds "host:port". Errors: invalid_argument (not an address), unavailable (the port is taken, or
-/// the system says no), with a sentence that names the address and the option.
+/// Binds "host:port" (base/listen_address.h). Errors: invalid_argument (not an address),
+/// unavailable (the port is taken, or the system says no), with a sentence that names the address
+/// and the option.
 Result<BoundAddress> bind_address(const std::string& address);
 
 class Listener final : public std::enable_shared_from_this<Listener> {
