@@ -26,16 +26,14 @@ compilers() {
 # build PRESET TARGET...: configures when nothing is configured yet or the presets changed (ninja
 # itself sees changed CMake files), then builds.
 build() {
-  local preset=$1 folder="$root/build/$1"
+  local preset=$1 folder="$root/build/$1" told
   shift
   if [[ ! -f $folder/build.ninja || $root/CMakePresets.json -nt $folder/CMakeCache.txt ]]; then
     say "configuring build/$preset"
-    (cd "$root" && cmake --preset "$preset" > "/tmp/parlance-configure.$$" 2>&1) || {
-      cat "/tmp/parlance-configure.$$" >&2
-      rm -f "/tmp/parlance-configure.$$"
+    told=$(cd "$root" && cmake --preset "$preset" 2>&1) || {
+      printf '%s\n' "$told" >&2
       return 1
     }
-    rm -f "/tmp/parlance-configure.$$"
     touch "$folder/CMakeCache.txt"
   fi
   # Compiled files are the same wherever a checkout lies, so that a second clone finds them cached.
