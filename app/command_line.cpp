@@ -17,7 +17,8 @@ CommandLine read_command_line(int argc, char** argv) {
                     "Port 0 takes a free one.");
   serve->add_option("--data", out.data, "Directory of the store, instead of the configured one.");
 
-  auto* check = app.add_subcommand("check-config", "Tell all problems of a configuration file.");
+  auto* check = app.add_subcommand(
+      "check-config", "Tell all problems of the configuration file and the environment.");
   check->add_option("--config", out.config_file, "Configuration file (YAML).");
   check->add_option("file", out.config_file, "The same, without the flag.");
 

@@ -28,17 +28,16 @@ std::optional<config::Settings> load_settings(const app::CommandLine& line) {
     yaml = std::move(*text);
   }
   std::vector<config::Problem> problems;
-  auto settings = config::read_settings(yaml, config::process_environment, problems);
-  const std::string where = line.config_file.empty() ? "environment" : line.config_file;
+  auto settings = config::read_settings(yaml, config::process_environment, problems, line.listen);
   for (const config::Problem& problem : problems) {
     if (problem.line > 0) {
-      fmt::print(stderr, "{}:{}: {}\n", where, problem.line, problem.text);
+      fmt::print(stderr, "{}:{}: {}\n", line.config_file, problem.line, problem.text);
     } else {
-      fmt::print(stderr, "{}: {}\n", where, problem.text);
+      // Of the environment or the command line: the text names which.
+      fmt::print(stderr, "parlance: {}\n", problem.text);
     }
   }
   if (!problems.empty()) return std::nullopt;
-  if (!line.listen.empty()) settings.net.listen = line.listen;
   if (!line.data.empty()) settings.storage.directory = line.data;
   return settings;
 }
@@ -95,7 +94,8 @@ int main(int argc, char** argv) {
     const auto settings = load_settings(line);
     if (!settings) return kBadUsage;
     if (line.action == app::CommandLine::Action::serve) return serve(*settings);
-    fmt::print("{}: no problems\n", line.config_file.empty() ? "defaults" : line.config_file);
+    fmt::print("{} and environment: no problems\n",
+               line.config_file.empty() ? "defaults" : line.config_file);
     return 0;
   } catch (const std::exception& e) {
     fmt::print(stderr, "parlance: {}\n", e.what());

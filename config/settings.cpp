@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/listen_address.h"
+#include "config/checks.h"
 #include "config/yaml_reader.h"
 
 namespace parlance::config {
@@ -51,13 +53,26 @@ std::string read_secret(Section& section, const char* key, const std::string& fi
   return value;
 }
 
-void read_listeners(Section& root, net::Options& net) {
+void read_listeners(Section& root, net::Options& net, const std::vector<std::string>& instead) {
   root.read("listen", net.listen);
   if (net.listen.empty())
     root.problem("listen", "needs at least one address such as 127.0.0.1:8080");
+  if (!instead.empty()) net.listen = instead;
 }
 
-void read_auth(Section& root, net::Options& net, const Environment& environment) {
+/// What binding would refuse in any case. `keys_given`: some were, whether they are good or not.
+void check_listeners(Section& root, const net::Options& net, const char* key, bool keys_given) {
+  for (std::size_t i = 0; i < net.listen.size(); ++i) {
+    const auto address = parse_listen_address(net.listen[i]);
+    if (!address) {
+      root.problem(key, i, fmt::format("'{}': {}", net.listen[i], address.error().detail));
+    } else if (!address->loopback && !keys_given && !net.auth_none) {
+      root.problem(key, i, fmt::format("'{}' {}", net.listen[i], net::kOpenToOthers));
+    }
+  }
+}
+
+void read_auth(Section& root, net::Options& net) {
   std::string auth;
   root.read("auth", auth);
   if (auth == "none") {
@@ -65,31 +80,86 @@ void read_auth(Section& root, net::Options& net, const Environment& environment)
   } else if (!auth.empty()) {
     root.problem("auth", "can only be \"none\"; to ask for keys, list api_keys");
   }
+  root.read("allowed_origins", net.allowed_origins);
+  for (std::size_t i = 0; i < net.allowed_origins.size(); ++i) {
+    if (possible_origin(net.allowed_origins[i])) continue;
+    root.problem(
+        "allowed_origins", i,
+        fmt::format("'{}' matches no page: write scheme://host or scheme://host:port, such "
+                    "as https://chat.example.org, without a path, a slash at the end, a "
+                    "wildcard or the scheme's own port",
+                    net.allowed_origins[i]));
+  }
+}
+
+/// Adds `key`, or tells what is wrong with it. `where` says which it is, since it is not shown.
+void add_key(Section& root, net::Options& net, std::string key, const char* option,
+             std::size_t index, const std::string& where) {
+  const std::string_view wrong = problem_with_client_key(key);
+  if (wrong.empty()) {
+    net.api_keys.push_back(std::move(key));
+  } else {
+    root.problem(option, index, fmt::format("{} {}", where, wrong));
+  }
+}
+
+/// The keys that `api_keys` lists; how many.
+std::size_t read_listed_keys(Section& root, net::Options& net, const Environment& environment) {
   std::vector<std::string> keys;
   root.read("api_keys", keys);
-  for (std::string& key : keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    std::string& key = keys[i];
     if (key.size() > 3 && key.starts_with("${") && key.ends_with("}")) {
       const std::string name = key.substr(2, key.size() - 3);
       key = environment(name.c_str());
-      if (key.empty()) root.problem("api_keys", fmt::format("names {}, which is not set", name));
-    }
-    if (!key.empty()) net.api_keys.push_back(std::move(key));
-  }
-  std::string path;
-  root.read("api_keys_file", path);
-  if (!path.empty()) {
-    const auto text = read_file(path);
-    if (!text) {
-      root.problem("api_keys_file", text.error().detail);
-    } else {
-      std::istringstream lines(*text);
-      for (std::string line; std::getline(lines, line);) {
-        line = trimmed(std::move(line));
-        if (!line.empty() && line.front() != '#') net.api_keys.push_back(std::move(line));
+      if (key.empty()) {
+        root.problem("api_keys", i, fmt::format("names {}, which is not set", name));
+        continue;
       }
     }
+    add_key(root, net, std::move(key), "api_keys", i, fmt::format("entry {}", i + 1));
   }
-  root.read("allowed_origins", net.allowed_origins);
+  return keys.size();
+}
+
+void read_file_of_keys(Section& root, net::Options& net, const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) {
+    root.problem("api_keys_file", text.error().detail);
+    return;
+  }
+  std::istringstream lines(*text);
+  bool any = false;
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    line = trimmed(std::move(line));
+    if (line.empty() || line.front() == '#') continue;
+    any = true;
+    add_key(root, net, std::move(line), "api_keys_file", 0,
+            fmt::format("{}: line {}", path, number));
+  }
+  if (!any) root.problem("api_keys_file", fmt::format("{} holds no key", path));
+}
+
+/// Keys for clients, of the file and of the environment. Whether any were given, good or not.
+bool read_keys(Section& root, net::Options& net, const Environment& environment) {
+  const std::size_t listed = read_listed_keys(root, net, environment);
+  std::string path;
+  root.read("api_keys_file", path);
+  if (!path.empty()) read_file_of_keys(root, net, path);
+
+  constexpr const char* kVariable = "PARLANCE_API_KEYS";
+  const std::string joined = environment(kVariable);
+  if (joined.empty()) return listed > 0 || !path.empty();
+  std::size_t begin = 0;
+  for (std::size_t i = 0; begin <= joined.size(); ++i) {
+    const std::size_t end = std::min(joined.find(',', begin), joined.size());
+    add_key(root, net, trimmed(joined.substr(begin, end - begin)), kVariable, 0,
+            fmt::format("entry {} of those joined by commas", i + 1));
+    begin = end + 1;
+  }
+  return true;
 }
 
 void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
@@ -204,7 +274,8 @@ void read_storage(Section section, storage::Options& storage, actors::Options& s
   section.finish();
 }
 
-void read_root(Section& root, Settings& out, const Environment& environment) {
+void read_root(Section& root, Settings& out, const Environment& environment,
+               const std::vector<std::string>& listen) {
   std::string level;
   root.read("log_level", level);
   if (!level.empty()) {
@@ -215,13 +286,15 @@ void read_root(Section& root, Settings& out, const Environment& environment) {
       root.problem("log_level", "is not known: " + parsed.error().detail);
     }
   }
-  read_listeners(root, out.net);
+  read_listeners(root, out.net, listen);
   root.read("data", out.storage.directory);
   root.read("cores", out.sessions.cores, 0, 256);
   root.read("drain_timeout", out.drain_timeout, 0ms, 1h);
   root.read("retry_after", out.retry_after, 0ms, 1h);
   root.read("permessage_deflate", out.net.permessage_deflate);
-  read_auth(root, out.net, environment);
+  read_auth(root, out.net);
+  const bool keys_given = read_keys(root, out.net, environment);
+  check_listeners(root, out.net, listen.empty() ? "listen" : "--listen", keys_given);
   read_limits(root.section("limits"), out.net, out.sessions);
   read_agent(root.section("agent"), out.agent);
   read_providers(root, out.models, environment);
@@ -247,11 +320,6 @@ void read_environment(Settings& out, const Environment& environment,
       problems.push_back({0, "DATABASE_URL must be rocksdb:///path/of/a/directory"});
     }
   }
-  std::istringstream keys(environment("PARLANCE_API_KEYS"));
-  for (std::string key; std::getline(keys, key, ',');) {
-    key = trimmed(std::move(key));
-    if (!key.empty()) out.net.api_keys.push_back(std::move(key));
-  }
 }
 
 }  // namespace
@@ -262,7 +330,7 @@ std::string process_environment(const char* name) {
 }
 
 Settings read_settings(std::string_view yaml, const Environment& environment,
-                       std::vector<Problem>& problems) {
+                       std::vector<Problem>& problems, const std::vector<std::string>& listen) {
   Settings out;
   YAML::Node document;
   try {
@@ -272,7 +340,7 @@ Settings read_settings(std::string_view yaml, const Environment& environment,
     return out;
   }
   Section root(document, "", problems);
-  read_root(root, out, environment);
+  read_root(root, out, environment, listen);
   read_environment(out, environment, problems);
   std::stable_sort(problems.begin(), problems.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });

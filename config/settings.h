@@ -45,9 +45,11 @@ std::string process_environment(const char* name);
 ///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first
 ///   PARLANCE_API_KEYS                               keys for clients, joined by commas
 ///   LOG_LEVEL, DATABASE_URL (rocksdb:///path)
-/// Unknown keys, wrong types and values out of range are all reported, in the file's order.
+/// `listen`, where it is not empty, is the command line's and stands for the file's.
+/// Reported are, in the file's order: keys that are unknown or given twice, wrong types, values out
+/// of range, and whatever else would keep the server from starting or could never work.
 Settings read_settings(std::string_view yaml, const Environment& environment,
-                       std::vector<Problem>& problems);
+                       std::vector<Problem>& problems, const std::vector<std::string>& listen = {});
 
 /// The text of `path`. Errors: unavailable (cannot be read), resource_exhausted (over 1 MiB).
 Result<std::string> read_file(const std::string& path);

@@ -1,6 +1,7 @@
 #include "config/yaml_reader.h"
 
 #include <charconv>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -68,8 +69,14 @@ void Section::problem_at(const YAML::Node& node, const char* key, const std::str
       {line_of(node), fmt::format("{}{}{} {}", path_, path_.empty() ? "" : ".", key, text)});
 }
 
-void Section::problem(const char* key, std::string text) {
+void Section::problem(const char* key, const std::string& text) {
   problem_at(find(key), key, text);
+}
+
+void Section::problem(const char* key, std::size_t index, const std::string& text) {
+  const YAML::Node node = find(key);
+  const bool in_list = node.IsDefined() && node.IsSequence() && index < node.size();
+  problem_at(in_list ? node[index] : node, key, text);
 }
 
 bool Section::has(const char* key) const {
@@ -198,8 +205,16 @@ std::vector<Section> Section::sections(const char* key) {
 
 void Section::finish() {
   if (!node_.IsMap()) return;
+  std::map<std::string, int> lines;
   for (const auto& entry : node_) {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
+    // The library keeps them all and finds one of them.
+    const auto [first, is_new] = lines.emplace(key, line_of(entry.first));
+    if (!is_new && entry.first.IsScalar()) {
+      problem_at(entry.first, key.c_str(),
+                 fmt::format("is given twice, first in line {}; keep one", first->second));
+      continue;
+    }
     if (taken_.contains(key)) continue;
     std::string known;
     for (const std::string& name : taken_) known += (known.empty() ? "" : ", ") + name;

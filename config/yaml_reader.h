@@ -13,9 +13,9 @@
 
 namespace parlance::config {
 
-/// A mapping. Each `read` takes one key; `finish` reports the keys that nobody took.
-/// An absent key leaves the default. Durations are numbers with a unit: "250ms", "30s", "5m", "1h".
-/// Sizes are numbers with an optional unit: "512", "64KiB", "1MiB", "2GiB".
+/// A mapping. Each `read` takes one key; `finish` reports the keys that nobody took or that are
+/// given twice. An absent key leaves the default. Durations are numbers with a unit: "250ms",
+/// "30s", "5m", "1h". Sizes are numbers with an optional unit: "512", "64KiB", "1MiB", "2GiB".
 class Section {
  public:
   Section(const YAML::Node& node, std::string path, std::vector<Problem>& problems);
@@ -32,8 +32,10 @@ class Section {
   std::vector<Section> sections(const char* key);
   bool has(const char* key) const;
   int line() const;
-  void problem(const char* key, std::string text);
-  /// Reports unknown keys.
+  void problem(const char* key, const std::string& text);
+  /// One about the entry `index` of the list at `key`, or about the text that stands in its place.
+  void problem(const char* key, std::size_t index, const std::string& text);
+  /// Reports keys that are unknown or given twice.
   void finish();
 
  private:

@@ -85,10 +85,7 @@ Result<std::vector<std::string>> FrontEnd::bind_all() {
     Result<BoundAddress> one = bind_address(address);
     if (!one) return one.error();
     if (!one->loopback && options.api_keys.empty() && !options.auth_none) {
-      return Error{Errc::invalid_argument,
-                   fmt::format("'{}' can be reached from other machines and no API keys are "
-                               "configured: give `api_keys`, or write `auth: none` on purpose",
-                               address)};
+      return Error{Errc::invalid_argument, fmt::format("'{}' {}", address, kOpenToOthers)};
     }
     bound.push_back(std::move(*one));
   }

@@ -5,9 +5,15 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace parlance::net {
+
+/// Said of an address that others can reach, where nobody has to show a key.
+inline constexpr std::string_view kOpenToOthers =
+    "can be reached from other machines and no API keys are configured: give `api_keys`, or write "
+    "`auth: none` on purpose";
 
 struct Options {
   // ---- Where ----

@@ -998,6 +998,56 @@ def test_an_empty_configuration_has_no_problems():
     assert check_config("")[0] == 0
 
 
+def check_environment(**environment):
+    """`check-config` without a file."""
+    return subprocess.run([BIN / "parlance", "check-config"], capture_output=True, text=True,
+                          timeout=PATIENCE, env=clean_environment(**environment))
+
+
+def test_what_was_checked_is_told():
+    assert check_environment().stdout == "defaults and environment: no problems\n"
+    assert check_config("")[2].stdout.endswith("test.yaml and environment: no problems\n")
+
+
+def test_a_problem_of_the_environment_is_told_by_its_variable():
+    done = check_environment(LOG_LEVEL="loud")
+    assert done.returncode == 2 and done.stderr.startswith("parlance: LOG_LEVEL: ")
+
+
+@pytest.mark.parametrize("keys", [",,", f"{KEY},", f"{KEY} {KEY}"])
+def test_keys_of_the_environment_that_cannot_be_presented_are_told_but_not_shown(keys):
+    done = check_environment(PARLANCE_API_KEYS=keys)
+    assert done.returncode == 2 and "PARLANCE_API_KEYS" in done.stderr
+    assert KEY not in done.stdout + done.stderr
+
+
+BAD_ACCESS = """\
+listen:
+  - 127.0.0.1:8080
+  - example.org:8080
+  - 0.0.0.0:8080
+allowed_origins:
+  - https://chat.example.org
+  - https://chat.example.org/
+  - "https://*.example.org"
+limits:
+  queue_max: 1
+  queue_max: 2
+"""
+
+
+def test_what_would_only_fail_later_or_never_is_told_with_its_line():
+    code, problems, done = check_config(BAD_ACCESS)
+    assert code == 2 and [number for number, _ in problems] == [3, 4, 7, 8, 11], done
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "127.0.0.1:70000", "no.such.host:1"])
+def test_the_check_and_the_start_refuse_an_address_alike(world, address):
+    code, ((line, what),), _ = check_config(f"listen: '{address}'\n")
+    log = fails_to_start(world.server(start=False, listen=[address]))
+    assert (code, line) == (2, 1) and what.removeprefix("listen") in log
+
+
 def test_the_server_does_not_start_with_a_bad_configuration(world):
     server = world.server({"limits": {"no_such_limit": 1}}, start=False)
     assert "no_such_limit" in fails_to_start(server)

@@ -23,14 +23,15 @@ struct Reading {
   Settings settings;
   std::vector<Problem> problems;
 
-  explicit Reading(std::string_view yaml, const Variables& variables = {}) {
+  explicit Reading(std::string_view yaml, const Variables& variables = {},
+                   const std::vector<std::string>& listen = {}) {
     settings = read_settings(
         yaml,
         [&](const char* name) {
           const auto found = variables.find(name);
           return found == variables.end() ? std::string() : found->second;
         },
-        problems);
+        problems, listen);
   }
 
   /// "line: text" for each problem.
@@ -178,6 +179,96 @@ TEST_CASE("durations and sizes are read with every unit") {
   CHECK(Reading("limits: {message_bytes_max: 1GiB}").settings.net.message_bytes_max == 1 << 30);
 }
 
+TEST_CASE("a key that is given twice is a problem with both lines") {
+  CHECK(Reading("cores: 1\nlog_level: info\ncores: 2\n").told() ==
+        Told{"3: cores is given twice, first in line 1; keep one"});
+  CHECK(Reading("agent:\n  tools: true\n  tools: true\n").told() ==
+        Told{"3: agent.tools is given twice, first in line 2; keep one"});
+  CHECK(Reading("providers: [{name: a}, {name: b, name: c}]").told() ==
+        Told{"1: providers[1].name is given twice, first in line 1; keep one"});
+  CHECK(Reading("agent: {tools: true}\nlimits: {}\nagent: {steps_max: 1}\n").told() ==
+        Told{"3: agent is given twice, first in line 1; keep one"});
+}
+
+TEST_CASE("an unknown key that is given twice is told once as unknown and once as twice") {
+  const Told told = Reading("x: 1\nx: 2\n").told();
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].find("1: x is not a known key") == 0);
+  CHECK(told[1] == "2: x is given twice, first in line 1; keep one");
+}
+
+// ---- Who may come in, and where ----
+
+TEST_CASE("an address that cannot be bound is a problem with its own line") {
+  CHECK(Reading("listen:\n  - 127.0.0.1:1\n  - example.org:1\n").told() ==
+        Told{"3: listen 'example.org:1': the host must be a numeric address (IPv6 in brackets), "
+             "localhost, or * for all"});
+  CHECK(Reading("cores: 1\nlisten: 127.0.0.1:65536").told() ==
+        Told{"2: listen '127.0.0.1:65536': the port must be a whole number from 0 to 65535"});
+  CHECK(Reading("listen: nonsense").told() ==
+        Told{"1: listen 'nonsense': it is not of the form host:port, as 127.0.0.1:8080 is"});
+}
+
+TEST_CASE("listening beyond loopback without keys is a problem for each address") {
+  const std::string open =
+      " can be reached from other machines and no API keys are configured: give `api_keys`, or "
+      "write `auth: none` on purpose";
+  CHECK(Reading("listen:\n  - 0.0.0.0:1\n  - localhost:1\n  - '[::]:1'\n").told() ==
+        Told{"2: listen '0.0.0.0:1'" + open, "4: listen '[::]:1'" + open});
+  CHECK(Reading("listen: '*:1'\napi_keys: []").told() == Told{"1: listen '*:1'" + open});
+}
+
+TEST_CASE("listening beyond loopback is fine with a key from anywhere, or on purpose") {
+  CHECK(Reading("listen: '*:1'\napi_keys: [a]").told().empty());
+  CHECK(Reading("listen: '*:1'\nauth: none").told().empty());
+  CHECK(Reading("listen: '*:1'", {{"PARLANCE_API_KEYS", "a"}}).told().empty());
+  const test::TempDir directory;
+  std::ofstream(directory / "keys") << "a\n";
+  CHECK(Reading("listen: '*:1'\napi_keys_file: " + (directory / "keys")).told().empty());
+}
+
+TEST_CASE("a key that is wrong is not told as a missing one too") {
+  CHECK(Reading("listen: '*:1'\napi_keys: [\"${MY_KEY}\"]").told() ==
+        Told{"2: api_keys names MY_KEY, which is not set"});
+  CHECK(Reading("listen: '*:1'", {{"PARLANCE_API_KEYS", " "}}).told().size() == 1);
+}
+
+TEST_CASE("addresses of the command line stand for those of the file") {
+  const Reading good("listen: '*:1'", {}, {"127.0.0.1:2"});
+  CHECK(good.told().empty());
+  CHECK(good.settings.net.listen == Told{"127.0.0.1:2"});
+  const Told told = Reading("log_level: info\nlisten: 127.0.0.1:1", {}, {"x", "*:1"}).told();
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].find("0: --listen 'x': it is not of the form host:port") == 0);
+  CHECK(told[1].find("0: --listen '*:1' can be reached from other machines") == 0);
+}
+
+TEST_CASE("a listed key that no client can present is a problem that does not show it") {
+  CHECK(Reading("api_keys:\n  - good\n  - ''\n  - \"sec ret\"\n  - \"sec\\nret\"\n").told() ==
+        Told{"3: api_keys entry 2 is empty; leave it out",
+             "4: api_keys entry 3 holds a blank or a control character, which a key may not",
+             "5: api_keys entry 4 holds a blank or a control character, which a key may not"});
+  CHECK(Reading("api_keys: [\"${MY_KEY}\"]", {{"MY_KEY", "secret\n"}}).told() ==
+        Told{"1: api_keys entry 1 holds a blank or a control character, which a key may not"});
+}
+
+TEST_CASE("an origin that no page has is a problem with its own line and the form") {
+  const Told told = Reading(
+                        "allowed_origins:\n"
+                        "  - https://chat.example.org\n"
+                        "  - https://chat.example.org/\n"
+                        "  - '*'\n")
+                        .told();
+  REQUIRE(told.size() == 2);
+  CHECK(told[0] ==
+        "3: allowed_origins 'https://chat.example.org/' matches no page: write scheme://host or "
+        "scheme://host:port, such as https://chat.example.org, without a path, a slash at the end, "
+        "a wildcard or the scheme's own port");
+  CHECK(told[1].find("4: allowed_origins '*' matches no page") == 0);
+}
+
+// ---- Lists ----
+
 TEST_CASE("one address may be given without a list") {
   CHECK(Reading("listen: 127.0.0.1:1").settings.net.listen == Told{"127.0.0.1:1"});
 }
@@ -255,8 +346,22 @@ TEST_CASE("problems of the environment come before those of the file") {
 }
 
 TEST_CASE("keys of the environment are added to those of the file") {
-  CHECK(Reading("api_keys: [a]", {{"PARLANCE_API_KEYS", "b, c,,"}}).settings.net.api_keys ==
-        Told{"a", "b", "c"});
+  const Reading reading("api_keys: [a]", {{"PARLANCE_API_KEYS", "b, c"}});
+  CHECK(reading.told().empty());
+  CHECK(reading.settings.net.api_keys == Told{"a", "b", "c"});
+}
+
+TEST_CASE("an empty or unusable key in the environment is a problem that says which") {
+  const std::string before = "0: PARLANCE_API_KEYS entry ";
+  const std::string empty = " of those joined by commas is empty; leave it out";
+  CHECK(Reading("", {{"PARLANCE_API_KEYS", ",,"}}).told() ==
+        Told{before + "1" + empty, before + "2" + empty, before + "3" + empty});
+  CHECK(Reading("", {{"PARLANCE_API_KEYS", "a,"}}).told() == Told{before + "2" + empty});
+  CHECK(Reading("", {{"PARLANCE_API_KEYS", " "}}).told() == Told{before + "1" + empty});
+  CHECK(Reading("", {{"PARLANCE_API_KEYS", "a,b c,d"}}).told() ==
+        Told{before +
+             "2 of those joined by commas holds a blank or a control character, which a key may "
+             "not"});
 }
 
 // ---- Secrets ----
@@ -303,11 +408,25 @@ TEST_CASE("a file of client keys has one on each line, and comments") {
         Told{"one", "two"});
 }
 
+TEST_CASE("a file of client keys without one, or with an unusable one, is a problem") {
+  const test::TempDir directory;
+  const std::string path = directory / "keys";
+  std::ofstream(path) << "# nobody yet\n\n";
+  CHECK(Reading("api_keys_file: " + path).told() ==
+        Told{"1: api_keys_file " + path + " holds no key"});
+  std::ofstream(path) << "# people\none\ntwo words\n";
+  CHECK(Reading("api_keys_file: " + path).told() ==
+        Told{"1: api_keys_file " + path +
+             ": line 3 holds a blank or a control character, which a key may not"});
+}
+
 TEST_CASE("no problem shows a secret") {
   const Reading reading(
-      "api_keys: [secret-one]\nproviders:\n  - api_key: secret-two\n    kind: magic\n    x: 1\n",
-      {{"OPENAI_API_KEY", "secret-three"}, {"LOG_LEVEL", "loud"}});
-  CHECK(reading.problems.size() == 3);
+      "api_keys: [secret one]\nproviders:\n  - api_key: secret-two\n    kind: magic\n    x: 1\n",
+      {{"OPENAI_API_KEY", "secret-three"},
+       {"LOG_LEVEL", "loud"},
+       {"PARLANCE_API_KEYS", "secret four"}});
+  CHECK(reading.problems.size() == 5);
   for (const Problem& problem : reading.problems) {
     CHECK(problem.text.find("secret") == std::string::npos);
   }
