@@ -1,6 +1,7 @@
 #include "net/authentication.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace parlance::net {
 namespace {
@@ -14,13 +15,34 @@ bool equal_ignoring_case(std::string_view left, std::string_view right) {
                     [](char a, char b) { return lower(a) == lower(b); });
 }
 
-/// "host" of "host:port" or "[v6]:port".
-std::string_view host_name(std::string_view authority) {
+/// "host:port" or "[v6]:port"; the port is empty when there is none.
+struct Authority {
+  std::string_view host;
+  std::string_view port;
+};
+
+std::optional<Authority> split_authority(std::string_view authority) {
+  std::size_t end = std::min(authority.find(':'), authority.size());
   if (authority.starts_with('[')) {
-    const std::size_t close = authority.find(']');
-    return close == std::string_view::npos ? std::string_view() : authority.substr(0, close + 1);
+    end = authority.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    ++end;
   }
-  return authority.substr(0, authority.find(':'));
+  Authority out{.host = authority.substr(0, end), .port = authority.substr(end)};
+  if (out.host.empty()) return std::nullopt;
+  if (out.port.empty()) return out;
+  if (out.port.front() != ':') return std::nullopt;
+  out.port.remove_prefix(1);
+  if (out.port.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  return out;
+}
+
+/// The port that the URL of a page leaves out; empty when pages do not come by that scheme.
+std::string_view default_port(std::string_view origin) {
+  const std::string_view scheme = origin.substr(0, origin.find("://"));
+  if (equal_ignoring_case(scheme, "http")) return "80";
+  if (equal_ignoring_case(scheme, "https")) return "443";
+  return {};
 }
 
 /// The authority of "scheme://authority"; empty when it is anything else, such as "null".
@@ -61,8 +83,14 @@ bool Authentication::admits_origin(std::string_view origin, std::string_view hos
     return equal_ignoring_case(known, origin);
   });
   if (listed) return true;
-  const std::string_view name = host_name(origin_authority(origin));
-  return !name.empty() && equal_ignoring_case(name, host_name(host));
+  const auto page = split_authority(origin_authority(origin));
+  const auto here = split_authority(host);
+  const std::string_view unsaid = default_port(origin);
+  if (!page || !here || unsaid.empty()) return false;
+  // A port that is left out of the Host header is the one of the scheme by which the browser came,
+  // also where a proxy in front ends TLS.
+  const auto port = [&](const Authority& one) { return one.port.empty() ? unsaid : one.port; };
+  return equal_ignoring_case(page->host, here->host) && port(*page) == port(*here);
 }
 
 bool Authentication::known(std::string_view key) const {

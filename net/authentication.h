@@ -25,8 +25,8 @@ class Authentication {
   bool admits(std::string_view authorization, std::string_view protocols) const;
 
   /// Whether a page from `origin` may open sockets and change state at `host` (the Host header):
-  /// the host's name is the same whatever the port, or the origin is listed. An empty origin is
-  /// not a browser's and may.
+  /// host and port are the same, or the origin is listed. An empty origin is not a browser's and
+  /// may.
   bool admits_origin(std::string_view origin, std::string_view host) const;
 
  private:

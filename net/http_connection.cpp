@@ -323,7 +323,9 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   if ((is_socket || is_post(endpoint)) &&
       !authentication.admits_origin(incoming.header(http::field::origin),
                                     incoming.header(http::field::host))) {
-    return refuse(403, "pages of this origin may not do this; see allowed_origins");
+    return refuse(403,
+                  "pages of this origin may not do this: only those of this host and port, and "
+                  "those of the origins listed in allowed_origins");
   }
   if (names_chat(endpoint) && !valid_session_id(request.route.chat_id)) {
     return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");

@@ -31,7 +31,7 @@ struct Options {
   /// Open on purpose, also beyond loopback (`auth: none`).
   bool auth_none = false;
   /// Origins such as "https://chat.example.org" whose pages may open sockets and change state,
-  /// besides pages of the same host. Others get 403.
+  /// besides pages of the same host and port. Others get 403.
   std::vector<std::string> allowed_origins;
 
   // ---- Connections ----

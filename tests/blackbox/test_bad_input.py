@@ -754,10 +754,17 @@ def test_a_change_from_a_page_of_another_origin_is_refused(server, path):
                403)
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1", "http://127.0.0.1:1234",
+@pytest.mark.parametrize("origin, host", [
+    ("http://127.0.0.1:8080", "127.0.0.1:8080"), ("http://127.0.0.1", "127.0.0.1"),
+    ("http://127.0.0.1", "127.0.0.1:80"), ("https://127.0.0.1", "127.0.0.1")])
+def test_a_socket_from_a_page_of_the_same_host_and_port_is_taken(server, origin, host):
+    assert handshake(server, Origin=origin, Host=host).status == 101
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:9999", "http://127.0.0.1",
                                     "https://127.0.0.1"])
-def test_a_socket_from_a_page_of_the_same_host_is_taken(server, origin):
-    assert handshake(server, Origin=origin).status == 101
+def test_a_socket_from_a_page_of_another_port_is_refused(server, origin):
+    is_problem(handshake(server, Origin=origin, Host="127.0.0.1:8080"), 403)
 
 
 @pytest.mark.parametrize("origin", ["https://chat.example.org", "HTTPS://Chat.Example.org"])

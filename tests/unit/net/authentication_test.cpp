@@ -43,21 +43,36 @@ TEST_CASE("a subprotocol with a known key is admitted") {
   CHECK(bearer_protocol("chat , bearer.k") == "bearer.k");
 }
 
-TEST_CASE("an origin must be of the same host or listed") {
+TEST_CASE("an origin must be of the same host and port or listed") {
   const Authentication closed = with_keys();
   CHECK(closed.admits_origin("", "localhost:8080"));
-  CHECK(closed.admits_origin("http://localhost:3000", "localhost:8080"));
-  CHECK(closed.admits_origin("http://LocalHost", "localhost:8080"));
-  CHECK(closed.admits_origin("http://[::1]:3000", "[::1]:8080"));
+  CHECK(closed.admits_origin("http://localhost:8080", "localhost:8080"));
+  CHECK(closed.admits_origin("http://LocalHost:8080", "localhost:8080"));
+  CHECK(closed.admits_origin("http://[::1]:8080", "[::1]:8080"));
   CHECK(closed.admits_origin("https://chat.example.org", "localhost"));
   for (const auto* origin :
        {"null", "https://evil.example", "http://localhost.evil", "http://evil@localhost",
         "https://chat.example.org.evil", "https://chat.example.org:444", "http://", "localhost",
-        "http://localhost/x", "http://notlocalhost", "http://[::1", "http://xlocalhost:8080"}) {
+        "http://localhost:8080/x", "http://notlocalhost:8080", "http://[::1",
+        "http://xlocalhost:8080", "http://localhost:3000", "http://localhost", "https://localhost",
+        "http://localhost:80801", "http://localhost:x", "ftp://localhost:8080", "localhost:8080"}) {
     INFO(origin);
     CHECK(!closed.admits_origin(origin, "localhost:8080"));
   }
   CHECK(!closed.admits_origin("http://localhost", ""));
+  CHECK(!closed.admits_origin("http://[::1]:3000", "[::1]:8080"));
+}
+
+TEST_CASE("a port that is left out is the scheme's") {
+  const Authentication closed = with_keys();
+  CHECK(closed.admits_origin("http://localhost", "localhost"));
+  CHECK(closed.admits_origin("http://localhost", "localhost:80"));
+  CHECK(closed.admits_origin("http://localhost:80", "localhost"));
+  // TLS ends in a proxy that passes the Host header on.
+  CHECK(closed.admits_origin("https://localhost", "localhost"));
+  CHECK(closed.admits_origin("https://localhost", "localhost:443"));
+  CHECK(!closed.admits_origin("https://localhost", "localhost:80"));
+  CHECK(!closed.admits_origin("http://localhost", "localhost:443"));
 }
 
 TEST_CASE("equality in constant time is equality") {
