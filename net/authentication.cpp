@@ -1,6 +1,7 @@
 #include "net/authentication.h"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 namespace parlance::net {
@@ -54,6 +55,25 @@ std::string_view origin_authority(std::string_view origin) {
                                                                     : std::string_view();
 }
 
+/// True for 127.0.0.0/8 in the one form in which browsers write it, so that no name like
+/// 127.0.0.1.example.org is taken for it.
+bool is_loopback_v4(std::string_view host) {
+  int octets = 0;
+  for (bool more = true; more; ++octets) {
+    const std::size_t dot = host.find('.');
+    const std::string_view octet = host.substr(0, dot);
+    more = dot != std::string_view::npos;
+    host.remove_prefix(more ? dot + 1 : host.size());
+    unsigned number = 0;
+    const auto parsed = std::from_chars(octet.data(), octet.data() + octet.size(), number);
+    if (octet.size() > 3 || parsed.ec != std::errc{} || parsed.ptr != octet.data() + octet.size() ||
+        number > 255 || (octets == 0 && number != 127)) {
+      return false;
+    }
+  }
+  return octets == 4;
+}
+
 std::string_view trim(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
@@ -63,7 +83,9 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 Authentication::Authentication(const Options& options)
-    : keys_(options.api_keys), origins_(options.allowed_origins) {}
+    : keys_(options.api_keys),
+      origins_(options.allowed_origins),
+      any_host_(!options.api_keys.empty() || options.auth_none) {}
 
 bool Authentication::admits(std::string_view authorization, std::string_view protocols) const {
   if (open()) return true;
@@ -75,6 +97,21 @@ bool Authentication::admits(std::string_view authorization, std::string_view pro
   }
   const std::string_view protocol = bearer_protocol(protocols);
   return !protocol.empty() && known(protocol.substr(kBearerProtocol.size()));
+}
+
+bool Authentication::admits_host(std::string_view host) const {
+  if (any_host_) return true;
+  const auto asked = split_authority(host);
+  if (!asked) return false;
+  if (equal_ignoring_case(asked->host, "localhost") || asked->host == "[::1]" ||
+      is_loopback_v4(asked->host)) {
+    return true;
+  }
+  // Whatever the port: a proxy on this machine passes the name on that its pages came by.
+  return std::any_of(origins_.begin(), origins_.end(), [&](const std::string& origin) {
+    const auto listed = split_authority(origin_authority(origin));
+    return listed && equal_ignoring_case(listed->host, asked->host);
+  });
 }
 
 bool Authentication::admits_origin(std::string_view origin, std::string_view host) const {

@@ -1,5 +1,5 @@
-// Who may come in: API keys and the Origin of browsers. Pure; constant after construction; any
-// thread. Keys are compared in constant time and never logged.
+// Who may come in: API keys, and the Host and Origin of browsers. Pure; constant after
+// construction; any thread. Keys are compared in constant time and never logged.
 #pragma once
 
 #include <string>
@@ -24,6 +24,12 @@ class Authentication {
   /// `protocols` must be empty for what is not a WebSocket handshake.
   bool admits(std::string_view authorization, std::string_view protocols) const;
 
+  /// Whether a request for `host` (the Host header) is meant for this server. Without keys only
+  /// loopback and the hosts of the listed origins are: a page of another site whose name was
+  /// pointed at 127.0.0.1 sends that name, and is of the same origin as far as its browser can
+  /// tell (DNS rebinding). With keys, or open on purpose, every host is.
+  bool admits_host(std::string_view host) const;
+
   /// Whether a page from `origin` may open sockets and change state at `host` (the Host header):
   /// host and port are the same, or the origin is listed. An empty origin is not a browser's and
   /// may.
@@ -34,6 +40,7 @@ class Authentication {
 
   std::vector<std::string> keys_;
   std::vector<std::string> origins_;
+  bool any_host_;
 };
 
 /// The first "bearer.<key>" of a Sec-WebSocket-Protocol list; empty when there is none.

@@ -314,6 +314,11 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   const bool is_socket = endpoint == Endpoint::chat_socket;
   const std::string_view protocols =
       is_socket ? incoming.header(http::field::sec_websocket_protocol) : std::string_view();
+  if (!is_open(endpoint) && !authentication.admits_host(incoming.header(http::field::host))) {
+    return refuse(403,
+                  "this Host is not served: without API keys only localhost, 127.0.0.0/8, [::1] "
+                  "and the hosts of allowed_origins are; use one of these or set api_keys");
+  }
   if (!is_open(endpoint) &&
       !authentication.admits(incoming.header(http::field::authorization), protocols)) {
     HttpResponse response = refuse(401, "an API key is needed: Authorization: Bearer <key>");

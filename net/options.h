@@ -32,6 +32,7 @@ struct Options {
   bool auth_none = false;
   /// Origins such as "https://chat.example.org" whose pages may open sockets and change state,
   /// besides pages of the same host and port. Others get 403.
+  /// Without keys these hosts are also the only ones besides loopback that may be asked for.
   std::vector<std::string> allowed_origins;
 
   // ---- Connections ----

@@ -271,7 +271,7 @@ def test_a_frame_that_comes_byte_by_byte_is_one_frame(server):
 
 def test_frames_sent_together_with_the_handshake_are_read(server):
     with Wire(server.port) as wire:
-        wire.send("GET /chat/ahead HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        wire.send("GET /chat/ahead HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                   "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         wire.send(HELLO)
@@ -431,12 +431,13 @@ MALFORMED_REQUESTS = {
                                       b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
     "chunked twice": (b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
                       b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    "a chunk size that is none": (b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
-                                  b"chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
-    "a chunk without its end": (b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
-                                b"chunked\r\n\r\n2\r\n{}xx0\r\n\r\n"),
-    "a chunk size beyond all bounds": (b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:"
-                                       b" chunked\r\n\r\nffffffffffffffffff\r\n{}\r\n"),
+    "a chunk size that is none": (b"POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                                  b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "a chunk without its end": (b"POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                                b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n"),
+    "a chunk size beyond all bounds": (b"POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                                       b"Transfer-Encoding: chunked\r\n\r\n"
+                                       b"ffffffffffffffffff\r\n{}\r\n"),
 }
 
 
@@ -488,18 +489,21 @@ def test_a_body_that_is_too_big_is_refused(server):
 
 
 def test_a_body_that_claims_to_be_too_big_is_refused_before_it_comes(server):
-    is_problem(say(server, "POST /agent/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
-                           "\r\nContent-Length: 99999999999\r\n\r\n"), 413)
+    is_problem(say(server, "POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                           "Content-Type: application/json\r\n"
+                           "Content-Length: 99999999999\r\n\r\n"), 413)
 
 
 def test_a_body_in_chunks_that_is_too_big_is_refused(server):
     chunks = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-    is_problem(say(server, b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    is_problem(say(server, b"POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                           b"Transfer-Encoding: chunked\r\n"
                            b"Content-Type: application/json\r\n\r\n" + chunks * 8), 413)
 
 
 def test_a_body_in_chunks_is_read(server):
-    answer = say(server, b"POST /agent/run HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    answer = say(server, b"POST /agent/run HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Transfer-Encoding: chunked\r\n"
                          b"Content-Type: application/json\r\n\r\n"
                          b"8\r\n{\"task\":\r\n9;a=b\r\n \"Hello\"}\r\n0\r\nX-Trailer: y\r\n\r\n")
     assert answer.status == 200
@@ -507,7 +511,7 @@ def test_a_body_in_chunks_is_read(server):
 
 def test_one_who_asks_before_sending_the_body_is_told_to_go_on(server):
     with Wire(server.port) as wire:
-        wire.send("POST /agent/run HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n"
+        wire.send("POST /agent/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n"
                   "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n")
         assert wire.head()[0] == 100
         wire.send('{"task":"Hello"}')
@@ -537,7 +541,7 @@ def test_a_malformed_body_is_refused(server, path, body):
 
 @pytest.mark.parametrize("path", ["/agent/run", "/chat/empty/messages"])
 def test_an_empty_body_is_refused(server, path):
-    is_problem(say(server, f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+    is_problem(say(server, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
                            "Content-Type: application/json\r\n\r\n"), 400)
 
 
@@ -579,7 +583,7 @@ def test_a_bad_page_of_the_history_is_refused(server, query):
 @pytest.mark.parametrize("key", ["", "x" * 200, "a\tb", "سلام"])
 def test_a_bad_idempotency_key_is_refused_or_ignored(server, key):
     answer = say(server, (
-        f"POST /chat/key/messages HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\n"
+        f"POST /chat/key/messages HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n"
         'Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{"message":"x"}').encode())
     assert answer.status in ((202,) if not key else (400, 422))
 
@@ -629,7 +633,7 @@ def test_a_header_that_drips_is_given_up(impatient):
 
 def test_a_body_that_never_comes_is_given_up(impatient):
     with Wire(impatient.port) as wire:
-        wire.send("POST /agent/run HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+        wire.send("POST /agent/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
                   "Content-Type: application/json\r\n\r\n{")
         is_problem(wire.response(), 408)
         assert wire.until_closed() == b""
@@ -717,14 +721,16 @@ def test_one_who_closes_its_half_still_gets_its_answer(server):
     with Wire(server.port) as wire:
         wire.send("POST /chat/half/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 19\r\n"
                   'Content-Type: application/json\r\n\r\n{"message":"Hello"}')
+        wire.send("POST /agent/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n"
+                  'Content-Type: application/json\r\n\r\n{"task":"Hello"}')
         wire.socket.shutdown(socket.SHUT_WR)
         assert wire.response().status == 202
 
 
 def test_connections_that_end_anywhere_leave_nothing_behind(server):
     before = server.metric("connections_open")
-    handshake_text = (b"GET /chat/ends HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
-                      b"Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    handshake_text = (b"GET /chat/ends HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                      b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
                       b"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
     whole = handshake_text + HELLO
     for cut in range(0, len(whole), 3):
@@ -778,15 +784,61 @@ def test_a_listed_origin_does_not_stand_for_another_port(guarded):
     is_problem(answer, 403)
 
 
+# ---- Hosts ----
+
+
+OTHER_HOSTS = ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "192.168.0.1",
+               "localhost.evil.example:8080", "127.0.0.1@evil.example", ""]
+SERVED = [("GET", "/"), ("GET", "/metrics"), ("GET", "/history/x"), ("GET", "/chat/x"),
+          ("GET", "/chat/x/events"), ("POST", "/agent/run"), ("POST", "/chat/x/messages"),
+          ("POST", "/chat/x/cancel")]
+
+
+@pytest.mark.parametrize("method, path", SERVED)
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+def test_without_keys_another_host_is_refused(server, method, path, host):
+    """A page whose name was pointed at 127.0.0.1 sends that name."""
+    answer = request(server, method, path, host=f"Host: {host}")
+    assert "allowed_origins" in is_problem(answer, 403)["detail"]
+
+
+def test_a_page_of_another_host_is_refused_although_it_is_of_that_origin(server):
+    name = f"evil.example:{server.port}"
+    is_problem(handshake(server, Host=name, Origin=f"http://{name}"), 403)
+    is_problem(say(server, f"POST /chat/x/messages HTTP/1.1\r\nHost: {name}\r\n"
+                           f"Origin: http://{name}\r\nContent-Type: application/json\r\n"
+                           'Content-Length: 15\r\n\r\n{"message":"x"}'), 403)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+def test_health_is_told_whatever_the_host(server, path, host):
+    assert request(server, "GET", path, host=f"Host: {host}").status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:1", "127.1.2.3", "[::1]",
+                                  "[::1]:8080"])
+def test_without_keys_the_names_of_loopback_are_served(server, host):
+    assert request(server, "GET", "/history/x", host=f"Host: {host}").status == 200
+
+
+def test_without_keys_the_host_of_a_listed_origin_is_served(world):
+    server = world.server({"allowed_origins": ["https://chat.example.org"]})
+    for host, status in (("chat.example.org", 200), ("Chat.Example.org:8443", 200),
+                         ("127.0.0.1", 200), ("example.org", 403)):
+        assert request(server, "GET", "/history/x", host=f"Host: {host}").status == status
+
+
+def test_with_keys_every_host_is_served(guarded):
+    answer = request(guarded, "GET", "/history/x", b"", f"Authorization: Bearer {KEY}",
+                     host="Host: evil.example")
+    assert answer.status == 200
+
+
 # ---- Keys ----
 
 
-GUARDED = [("GET", "/"), ("GET", "/metrics"), ("GET", "/history/x"), ("GET", "/chat/x"),
-           ("GET", "/chat/x/events"), ("POST", "/agent/run"), ("POST", "/chat/x/messages"),
-           ("POST", "/chat/x/cancel")]
-
-
-@pytest.mark.parametrize("method, path", GUARDED)
+@pytest.mark.parametrize("method, path", SERVED)
 def test_every_route_needs_a_key(guarded, method, path):
     answer = request(guarded, method, path)
     is_problem(answer, 401)
@@ -890,7 +942,7 @@ def test_listening_to_others_with_keys_is_fine(world):
 
 def test_listening_to_others_without_keys_on_purpose_is_fine(world):
     server = world.server({"auth": "none"}, listen=["0.0.0.0:0"])
-    assert request(server, "GET", "/history/x").status == 200
+    assert request(server, "GET", "/history/x", host="Host: chat.lan").status == 200
 
 
 def test_a_busy_port_is_refused_with_its_number_and_the_option(world):

@@ -55,7 +55,7 @@ def crowd(shared_world):
 
 
 def ask(wire, path):
-    wire.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+    wire.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return wire.response()
 
 

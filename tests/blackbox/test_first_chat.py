@@ -266,9 +266,9 @@ def test_a_connection_serves_many_requests(offline):
 
 def test_requests_sent_ahead_are_answered_in_order(offline):
     with Wire(offline.port) as wire:
-        wire.send("GET /history/ahead HTTP/1.1\r\nHost: x\r\n\r\n"
+        wire.send("GET /history/ahead HTTP/1.1\r\nHost: localhost\r\n\r\n"
                   "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-                  "GET /history/ahead HTTP/1.1\r\nHost: x\r\n\r\n")
+                  "GET /history/ahead HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert [wire.response().status for _ in range(3)] == [200, 404, 200]
 
 

@@ -119,7 +119,7 @@ async def test_idle_http_connections_do_not_hold_a_stop_up(world, model):
     with Wire(server.port) as idle, Wire(server.port) as half:
         idle.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.response().status == 200
-        half.send("POST /agent/run HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        half.send("POST /agent/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         assert await asyncio.to_thread(server.stop) == 0
 
 

@@ -38,5 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(has_key);
   }
   authentication.admits_origin(lines[7], lines[6]);
+  static const Authentication open{Options{}};
+  open.admits_host(lines[7]);
   return 0;
 }

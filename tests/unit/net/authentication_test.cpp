@@ -75,6 +75,56 @@ TEST_CASE("a port that is left out is the scheme's") {
   CHECK(!closed.admits_origin("http://localhost", "localhost:443"));
 }
 
+TEST_CASE("without keys only loopback and listed hosts are served") {
+  Options options;
+  options.allowed_origins = {"https://chat.example.org", "null", "http://[fd00::1]:3000"};
+  const Authentication open(options);
+  for (const auto* host :
+       {"localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:8080", "127.255.0.9:1", "[::1]",
+        "[::1]:8080", "chat.example.org", "Chat.Example.Org:8443", "[fd00::1]", "localhost:"}) {
+    INFO(host);
+    CHECK(open.admits_host(host));
+  }
+  for (const auto* host : {"",
+                           "x",
+                           "evil.example",
+                           "evil.example:8080",
+                           "127.0.0.1.evil.example",
+                           "127.0.0.1.",
+                           "127.0.0",
+                           "127.0.0.1.1",
+                           "127.0.0.256",
+                           "127.0.0.1e",
+                           "127..0.1",
+                           "127.0.0.+1",
+                           "1.0.0.127",
+                           "128.0.0.1",
+                           "0.0.0.0",
+                           "192.168.0.1:8080",
+                           "localhost.evil.example",
+                           "xlocalhost",
+                           "localhost@evil.example",
+                           "127.0.0.1:8080@evil",
+                           "localhost:x",
+                           "[::1",
+                           "[::1]x",
+                           "[::2]",
+                           "::1",
+                           ":8080",
+                           "sub.chat.example.org",
+                           "null"}) {
+    INFO(host);
+    CHECK(!open.admits_host(host));
+  }
+}
+
+TEST_CASE("with keys, or open on purpose, every host is served") {
+  CHECK(with_keys().admits_host("evil.example"));
+  Options options;
+  options.auth_none = true;
+  CHECK(Authentication(options).admits_host("chat.lan:8080"));
+}
+
 TEST_CASE("equality in constant time is equality") {
   CHECK(equal_in_constant_time("", ""));
   CHECK(equal_in_constant_time("abc", "abc"));
