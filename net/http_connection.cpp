@@ -67,6 +67,9 @@ bool names_chat(Endpoint endpoint) {
          endpoint == Endpoint::chat_cancel;
 }
 
+/// Headers that mean one thing. Where one comes twice, a proxy in front may have gone by the other.
+constexpr std::string_view kGivenOnce[] = {"Authorization", "Idempotency-Key", "Last-Event-ID"};
+
 /// True for application/json, with or without parameters.
 bool is_json(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -287,6 +290,11 @@ std::optional<HttpResponse> HttpConnection::check(Incoming& incoming) {
   const std::string_view expect = incoming.header(http::field::expect);
   if (!expect.empty() && !has_token(expect, "100-continue")) {
     return refuse(417, "the only expectation understood is 100-continue");
+  }
+  for (const std::string_view name : kGivenOnce) {
+    if (header.count({name.data(), name.size()}) > 1) {
+      return refuse(400, fmt::format("{} is given more than once; send it once", name));
+    }
   }
   Result<RequestTarget> target = parse_target(text(header.target()));
   if (!target) return to_response(dialects::to_problem(target.error()), request_id_);

@@ -588,6 +588,23 @@ def test_a_bad_idempotency_key_is_refused_or_ignored(server, key):
     assert answer.status in ((202,) if not key else (400, 422))
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Authorization", "Last-Event-ID"])
+@pytest.mark.parametrize("second", ["", "other", "first"])
+@pytest.mark.parametrize("method, path", [("POST", "/chat/twice/messages"),
+                                          ("GET", "/chat/twice/events")])
+def test_a_header_that_means_one_thing_is_taken_once(server, name, second, method, path):
+    body = b'{"message":"x"}' if method == "POST" else b""
+    answer = request(server, method, path, body, f"{name}: first", f"{name.lower()}: {second}")
+    assert name in is_problem(answer, 400)["detail"]
+    assert server.history("twice") == []
+
+
+def test_a_key_beside_another_one_is_not_taken(guarded):
+    for values in ((KEY, "wrong"), ("wrong", KEY)):
+        headers = [f"Authorization: Bearer {value}" for value in values]
+        is_problem(request(guarded, "GET", "/history/x", b"", *headers), 400)
+
+
 def test_a_request_id_of_the_client_is_kept(server):
     answer = request(server, "GET", "/nothing", b"", "X-Request-Id: abc-123")
     assert is_problem(answer, 404)["instance"] == "abc-123"
