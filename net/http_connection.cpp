@@ -44,6 +44,10 @@ std::string_view text(boost::beast::string_view view) {
   return {view.data(), view.size()};
 }
 
+std::string_view text(const boost::beast::flat_buffer& buffer) {
+  return {static_cast<const char*>(buffer.data().data()), buffer.size()};
+}
+
 /// What a client may call its own request: 1 to 64 of what is safe in logs and headers.
 bool sane_request_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -77,7 +81,25 @@ bool is_json(std::string_view content_type) {
   return boost::beast::iequals({content_type.data(), content_type.size()}, "application/json");
 }
 
-Problem problem_with_reading(const error_code& error, const Options& options) {
+/// Whether what was `read` begins with a request line that is well-formed but for a version of HTTP
+/// that is not spoken here. Beast has one error for that and for all that is wrong behind a target.
+bool asks_for_other_version(std::string_view read) {
+  std::string_view line = read.substr(0, read.find('\n'));
+  // Beast does not wait for the end of a line whose version it does not know.
+  if (line.size() < read.size() && !line.ends_with('\r')) return false;
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  for (int word = 0; word < 2; ++word) {
+    const std::size_t space = line.find(' ');
+    if (space == std::string_view::npos || space == 0) return false;
+    line.remove_prefix(space + 1);
+  }
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return line.size() == 8 && line.starts_with("HTTP/") && is_digit(line[5]) && line[6] == '.' &&
+         is_digit(line[7]) && line != "HTTP/1.1" && line != "HTTP/1.0";
+}
+
+Problem problem_with_reading(const error_code& error, std::string_view read,
+                             const Options& options) {
   if (error == http::error::header_limit) {
     return {.status = 431,
             .detail = fmt::format("the header is over {} bytes", options.header_bytes_max)};
@@ -87,7 +109,11 @@ Problem problem_with_reading(const error_code& error, const Options& options) {
             .detail = fmt::format("the body is over {} bytes", options.body_bytes_max)};
   }
   if (error == http::error::bad_version) {
-    return {.status = 505, .detail = "HTTP/1.1 is spoken here"};
+    if (asks_for_other_version(read)) return {.status = 505, .detail = "HTTP/1.1 is spoken here"};
+    return {.status = 400,
+            .detail =
+                "the request line is malformed: it must be a method, a target without spaces and "
+                "HTTP/1.1, one space between them, ended by CR LF"};
   }
   return {.status = 400, .detail = "the request is malformed: " + error.message()};
 }
@@ -242,7 +268,8 @@ asio::awaitable<bool> HttpConnection::read_request(Incoming& incoming) {
     incoming.refusal = refuse(408, "the header took too long to arrive");
   } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
              error != http::error::end_of_stream && error != http::error::partial_message) {
-    incoming.refusal = to_response(problem_with_reading(error, core_->options()), request_id_);
+    incoming.refusal =
+        to_response(problem_with_reading(error, text(buffer_), core_->options()), request_id_);
   }
   co_return false;
 }
@@ -265,7 +292,8 @@ asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
     incoming.refusal = refuse(408, "the body took too long to arrive");
   } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
              error != http::error::partial_message) {
-    incoming.refusal = to_response(problem_with_reading(error, core_->options()), request_id_);
+    incoming.refusal =
+        to_response(problem_with_reading(error, text(buffer_), core_->options()), request_id_);
   }
   co_return false;
 }

@@ -411,6 +411,18 @@ MALFORMED_REQUESTS = {
     "no HTTP": b"hello\r\n\r\n",
     "bytes": bytes(range(256)) + b"\r\n\r\n",
     "no target": b"GET HTTP/1.1\r\nHost: x\r\n\r\n",
+    "line ends without CR": b"GET /healthz HTTP/1.1\nHost: x\n\n",
+    "a line end without CR": b"GET /healthz HTTP/1.1\nHost: x\r\n\r\n",
+    "another version and a line end without CR": b"GET /healthz HTTP/2.0\nHost: x\r\n\r\n",
+    "a space in the target": b"GET /history/a b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space in the target, and another version": b"GET /a b HTTP/2.0\r\nHost: x\r\n\r\n",
+    "two spaces": b"GET /healthz  HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space behind the version": b"GET /healthz HTTP/1.1 \r\nHost: x\r\n\r\n",
+    "two versions": b"GET /healthz HTTP/2.0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a version of another protocol": b"GET /healthz ICY/1.1\r\nHost: x\r\n\r\n",
+    "a version in lower case": b"GET /healthz http/1.1\r\nHost: x\r\n\r\n",
+    "a version without its second digit": b"GET /healthz HTTP/2\r\nHost: x\r\n\r\n",
+    "a version with three digits": b"GET /healthz HTTP/1.10\r\nHost: x\r\n\r\n",
     "a header without a colon": b"GET /healthz HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n",
     "a header with a space before its colon": b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n",
     "a folded header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\r\n\x01c\r\n\r\n",
@@ -458,7 +470,7 @@ def test_a_malformed_request_is_refused_and_its_connection_closed(server, text):
 
 
 @pytest.mark.parametrize("version, status", [("HTTP/2.0", 505), ("HTTP/0.9", 505),
-                                             ("HTTP/9.9", 505)])
+                                             ("HTTP/9.9", 505), ("HTTP/1.2", 505)])
 def test_another_version_of_http_is_refused(server, version, status):
     is_problem(say(server, f"GET /healthz {version}\r\nHost: x\r\n\r\n"), status)
 
