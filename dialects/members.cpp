@@ -83,6 +83,11 @@ Status read_members(std::string_view text, std::span<Member> members) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   const rapidjson::ParseResult parsed = reader.Parse(stream, collector);
+  // RapidJSON takes a zero byte for the end of its input, so it may not have looked at all of it.
+  if (!parsed.IsError() && stream.Tell() < text.size()) {
+    return Error{Errc::invalid_argument,
+                 fmt::format("not valid JSON at byte {}: A zero byte.", stream.Tell())};
+  }
   if (!parsed.IsError()) return {};
   if (!collector.error().empty()) return Error{Errc::invalid_argument, collector.error()};
   return Error{Errc::invalid_argument, fmt::format("not valid JSON at byte {}: {}", parsed.Offset(),

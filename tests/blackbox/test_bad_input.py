@@ -80,6 +80,8 @@ BAD_FRAMES = {
     "no JSON": "hello",
     "JSON that is cut off": "{\"type\": \"client\"",
     "two objects": "{}{}",
+    "a zero byte behind the object": '{"type":"ping"}\0',
+    "bytes behind a zero byte": '{"type":"ping"}\0{}',
     "an array": "[]",
     "a number": "7",
     "null": "null",
@@ -545,7 +547,9 @@ def post(server, path, body, **headers):
 
 @pytest.mark.parametrize("body", [b"x", b"{", b"[]", b"7", b"null", b"\xff\xfe{\x00",
                                   b'{"task":"\xc3\x28","message":"\xc3\x28"}', b"{}{}",
-                                  b"[" * 5000])
+                                  b"[" * 5000, b'{"task":"x","message":"x"}\x00',
+                                  b'{"task":"x","message":"x"}\x00{}',
+                                  b'{"task":"x","message":"x"} \x00\x00trailing'])
 @pytest.mark.parametrize("path", ["/agent/run", "/chat/malformed/messages"])
 def test_a_malformed_body_is_refused(server, path, body):
     is_problem(post(server, path, body), 400)

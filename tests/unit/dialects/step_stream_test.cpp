@@ -124,6 +124,18 @@ TEST_CASE("text that is not Unicode is refused") {
         std::string::npos);
 }
 
+TEST_CASE("a zero byte ends nothing") {
+  using namespace std::string_view_literals;
+  CHECK(refusal("{\"type\":\"ping\"}\0"sv) ==
+        "the frame cannot be read: not valid JSON at byte 15: A zero byte.");
+  CHECK(refusal("{\"type\":\"ping\"} \0{}"sv).find("byte 16") != std::string::npos);
+  CHECK(refusal("\0{\"type\":\"ping\"}"sv).find("not valid JSON") != std::string::npos);
+  CHECK(refusal("{\"type\":\0\"ping\"}"sv).find("not valid JSON") != std::string::npos);
+  const auto body = step_stream::parse_submit_body("{\"message\":\"hi\"}\0x"sv, kLimits);
+  CHECK(std::get<dialects::Problem>(body).status == 400);
+  parsed<step_stream::Ping>(R"({"type":"ping"} )");
+}
+
 TEST_CASE("deep nesting is refused without recursion") {
   CHECK(refusal("{\"x\":" + std::string(100'000, '[')).find("deeper than 64") != std::string::npos);
   CHECK(refusal("{\"x\":" + std::string(60, '[') + std::string(60, ']') + "}").find("`type`") !=
