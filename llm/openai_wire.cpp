@@ -125,8 +125,69 @@ std::size_t unfinished_tail(std::string_view text) {
   return 0;
 }
 
-/// `text` with each \u escape of half a surrogate pair made \ufffd, so that it parses.
-std::string repair_surrogates(std::string_view text) {
+/// A half of a surrogate pair as the three bytes that UTF-8 does not allow; RapidJSON writes it so,
+/// too, where it takes it. In that form it travels until the other half is there.
+std::string encode_half(unsigned unit) {
+  return {'\xed', static_cast<char>(0x80 | (unit >> 6 & 0x3f)),
+          static_cast<char>(0x80 | (unit & 0x3f))};
+}
+
+/// The half of a surrogate pair that `text` begins with.
+std::optional<unsigned> half_at(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xed') return std::nullopt;
+  const auto second = static_cast<unsigned char>(text[1]);
+  const auto third = static_cast<unsigned char>(text[2]);
+  if (second < 0xa0 || second > 0xbf || (third & 0xc0) != 0x80) return std::nullopt;
+  return 0xd000U | (second & 0x3fU) << 6 | (third & 0x3fU);
+}
+
+bool is_high(unsigned half) {
+  return half <= 0xdbff;
+}
+
+bool ends_in_high_half(std::string_view text) {
+  if (text.size() < 3) return false;
+  const auto half = half_at(text.substr(text.size() - 3));
+  return half && is_high(*half);
+}
+
+/// `text` with the halves of surrogate pairs that meet made one code point, and each other half
+/// made U+FFFD; but a high one at the very end is kept where the rest may follow.
+std::string join_halves(std::string_view text, bool more_follows) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const auto half = half_at(text.substr(i));
+    if (!half) {
+      out += text[i++];
+      continue;
+    }
+    i += 3;
+    const auto low = is_high(*half) ? half_at(text.substr(i)) : std::nullopt;
+    if (low && !is_high(*low)) {
+      const unsigned point = 0x10000 + ((*half - 0xd800) << 10) + (*low - 0xdc00);
+      out += static_cast<char>(0xf0 | point >> 18);
+      out += static_cast<char>(0x80 | (point >> 12 & 0x3f));
+      out += static_cast<char>(0x80 | (point >> 6 & 0x3f));
+      out += static_cast<char>(0x80 | (point & 0x3f));
+      i += 3;
+    } else if (is_high(*half) && i == text.size() && more_follows) {
+      out += encode_half(*half);
+    } else {
+      out += "\xef\xbf\xbd";
+    }
+  }
+  return out;
+}
+
+/// `text` as far as it is UTF-8, with halves of surrogate pairs put together.
+std::string well_formed(std::string text) {
+  if (json::valid_utf8(text)) return text;
+  return json::to_valid_utf8(join_halves(text, false));
+}
+
+/// `text` with each \u escape of half a surrogate pair made its bytes, so that it parses.
+std::string unescape_halves(std::string_view text) {
   std::string out(text);
   const auto escape_at = [&](std::size_t i) -> std::optional<unsigned> {
     if (i + 6 > out.size() || out[i] != '\\' || out[i + 1] != 'u') return std::nullopt;
@@ -147,8 +208,8 @@ std::string repair_surrogates(std::string_view text) {
     if (low && *low >= 0xdc00 && *low <= 0xdfff) {
       i += 11;
     } else {
-      out.replace(i, 6, "\\ufffd");
-      i += 5;
+      out.replace(i, 6, encode_half(*unit));
+      i += 2;
     }
   }
   return out;
@@ -251,13 +312,15 @@ class ChunkReader::Impl {
     if (reader_.GetParseErrorCode() != rapidjson::kParseErrorStringUnicodeSurrogateInvalid) {
       return false;
     }
-    const std::string repaired = repair_surrogates(chunk);
+    const std::string repaired = unescape_halves(chunk);
     const bool read = parse(repaired) == rapidjson::kParseErrorNone && is_object_;
     text_place_.reset();  // It is a place in `repaired`.
+    text_escaped = true;
     return read;
   }
 
   std::string text;
+  bool text_escaped = false;  ///< The text may have come from \u escapes.
   bool reasoning = false;
   std::string finish_reason;
   std::vector<ToolFragment> tools;
@@ -408,6 +471,7 @@ class ChunkReader::Impl {
 
   rapidjson::ParseErrorCode parse(std::string_view chunk) {
     text.clear();
+    text_escaped = false;
     reasoning = false;
     finish_reason.clear();
     tools.clear();
@@ -477,14 +541,21 @@ class ChunkReader::Impl {
     const bool first = text.empty();
     text += value;
     text_place_.reset();
-    if (!first || value.empty() || value.find('\\') != std::string_view::npos) return;
+    if (value.empty()) return;
+    const auto place = place_of(value);
+    if (!place) text_escaped = true;
+    if (first) text_place_ = place;
+  }
+
+  /// Where the string that was read last stands in the chunk, if it has no escapes.
+  std::optional<std::size_t> place_of(std::string_view value) const {
+    if (value.find('\\') != std::string_view::npos) return std::nullopt;
     // Just behind the closing quote. If the same bytes stand before it, they have no escapes.
     const std::size_t end = stream_->Tell() - 1;
-    if (end <= value.size()) return;
+    if (end <= value.size()) return std::nullopt;
     const std::size_t begin = end - value.size();
-    if (chunk_[begin - 1] == '"' && chunk_.substr(begin, value.size()) == value) {
-      text_place_ = begin;
-    }
+    const bool same = chunk_[begin - 1] == '"' && chunk_.substr(begin, value.size()) == value;
+    return same ? std::optional(begin) : std::nullopt;
   }
 
   void number(std::string_view digits) {
@@ -528,12 +599,14 @@ AnswerAssembler::Outcome AnswerAssembler::add(std::string_view chunk) {
   delta_ = {};
   if (take_like_the_last(chunk)) {
     const std::size_t length = chunk.size() - before_.size() - after_.size();
-    return append_text(chunk.substr(before_.size(), length)) ? Outcome::taken : Outcome::too_big;
+    return append_text(chunk.substr(before_.size(), length), false) ? Outcome::taken
+                                                                    : Outcome::too_big;
   }
   ChunkReader::Impl& read = *reader_.impl_;
   if (!read.read(chunk)) return Outcome::not_json;
   if (read.has_error) {
     error_ = read.error;
+    error_.message = well_formed(std::move(error_.message));
     return Outcome::error_object;
   }
   if (read.usage) answer_.usage = *read.usage;
@@ -541,7 +614,7 @@ AnswerAssembler::Outcome AnswerAssembler::add(std::string_view chunk) {
   if (!read.text.empty() || read.reasoning || !read.tools.empty()) begun_ = true;
   remember_shape(chunk);
   if (!take_tool_fragments()) return Outcome::too_big;
-  return append_text(read.text) ? Outcome::taken : Outcome::too_big;
+  return append_text(read.text, read.text_escaped) ? Outcome::taken : Outcome::too_big;
 }
 
 bool AnswerAssembler::take_like_the_last(std::string_view chunk) {
@@ -590,10 +663,12 @@ AnswerAssembler::ToolSlot* AnswerAssembler::slot_of(std::int64_t index, std::str
   return &tools_.back();
 }
 
-bool AnswerAssembler::append_text(std::string_view bytes) {
+bool AnswerAssembler::append_text(std::string_view bytes, bool escaped) {
   if (bytes.empty()) return true;
   begun_ = true;
   delta_ = bytes;
+  // Where nothing was escaped, bytes that look like half a surrogate pair are as wrong as others.
+  const bool halves = escaped || ends_in_high_half(held_);
   if (!held_.empty()) {
     joined_ = std::move(held_);
     held_.clear();
@@ -601,7 +676,11 @@ bool AnswerAssembler::append_text(std::string_view bytes) {
     delta_ = joined_;
   }
   if (!json::valid_utf8(delta_)) {
-    const std::size_t tail = unfinished_tail(delta_);
+    if (halves) {
+      joined_ = join_halves(delta_, true);
+      delta_ = joined_;
+    }
+    const std::size_t tail = halves && ends_in_high_half(delta_) ? 3 : unfinished_tail(delta_);
     held_ = delta_.substr(delta_.size() - tail);
     delta_.remove_suffix(tail);
     if (!json::valid_utf8(delta_)) {
@@ -615,7 +694,7 @@ bool AnswerAssembler::append_text(std::string_view bytes) {
 }
 
 std::string_view AnswerAssembler::flush() {
-  joined_ = json::to_valid_utf8(held_);
+  joined_ = well_formed(std::move(held_));
   held_.clear();
   answer_.text += joined_;
   delta_ = joined_;
@@ -627,17 +706,18 @@ ModelAnswer AnswerAssembler::take() {
   // is never an object, so what parses is whole.
   std::string& reason = answer_.finish_reason;
   const bool whole = !reason.empty() && reason != "length" && reason != "content_filter";
-  if (!json::valid_utf8(reason)) reason = json::to_valid_utf8(reason);
+  reason = well_formed(std::move(reason));
   for (ToolSlot& slot : tools_) {
     ToolCall& call = slot.call;
+    // Put together first: a fragment may end between the halves of a surrogate pair.
+    call.arguments = well_formed(std::move(call.arguments));
     if (call.arguments.empty() && whole) call.arguments = "{}";
     if (call.name.empty() || (!whole && !is_json_object(call.arguments))) continue;
-    if (!json::valid_utf8(call.id)) call.id = json::to_valid_utf8(call.id);
+    call.id = well_formed(std::move(call.id));
     const bool taken = std::any_of(answer_.tool_calls.begin(), answer_.tool_calls.end(),
                                    [&](const ToolCall& other) { return other.id == call.id; });
     if (call.id.empty() || taken) call.id += "call_" + std::to_string(answer_.tool_calls.size());
-    if (!json::valid_utf8(call.name)) call.name = json::to_valid_utf8(call.name);
-    if (!json::valid_utf8(call.arguments)) call.arguments = json::to_valid_utf8(call.arguments);
+    call.name = well_formed(std::move(call.name));
     answer_.tool_calls.push_back(std::move(call));
   }
   tools_.clear();

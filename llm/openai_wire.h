@@ -3,9 +3,11 @@
 // A ChunkReader belongs to a provider and serves all its calls; an AnswerAssembler belongs to one
 // call. On one core's thread.
 //
-// Invariants: the text is valid UTF-8 at every delta; bytes that end inside a code point wait for
-// the next chunk, ill-formed ones become U+FFFD. A tool call leaves only through `take`, which asks
-// that the answer has ended; one whose arguments were cut off by a limit never does.
+// Invariants: the text is valid UTF-8 at every delta; bytes that end inside a code point, and the
+// first half of an escaped surrogate pair, wait for the next chunk; ill-formed ones become U+FFFD.
+// A tool call leaves only through `take`, which asks that the answer has ended; one whose arguments
+// were cut off by a limit never does.
+//
 // Source: openai/openai-openapi, CreateChatCompletion{Request,Response,StreamResponse}.
 #pragma once
 
@@ -104,7 +106,7 @@ class AnswerAssembler {
   void remember_shape(std::string_view chunk);
   bool take_tool_fragments();
   ToolSlot* slot_of(std::int64_t index, std::string_view id);
-  bool append_text(std::string_view bytes);
+  bool append_text(std::string_view bytes, bool escaped);
 
   ChunkReader& reader_;
   const std::size_t answer_bytes_max_;
@@ -112,7 +114,7 @@ class AnswerAssembler {
 
   std::string_view delta_;
   std::string joined_;  // The delta where it is not simply a part of the chunk.
-  std::string held_;    // The start of a code point, at most 3 bytes.
+  std::string held_;    // The start of a code point or half a surrogate pair, at most 3 bytes.
   ModelAnswer answer_;
   std::vector<ToolSlot> tools_;
   std::size_t tool_bytes_ = 0;

@@ -217,6 +217,61 @@ TEST_CASE("half a surrogate pair is replaced") {
         "A");
 }
 
+TEST_CASE("a surrogate pair that is cut over two chunks is one code point") {
+  // Both with and without the short cut for chunks that look alike.
+  const bool fast = GENERATE(true, false);
+  Assembly assembly(1 << 20, fast);
+  assembly.add(text_chunk("plain"));
+  CHECK(assembly.add(text_chunk(R"(a\ud83d)")) == Outcome::taken);
+  CHECK(assembly.deltas == "plaina");
+  CHECK(assembly.add(text_chunk("")) == Outcome::taken);
+  CHECK(assembly.add(text_chunk(R"(\ude00b\ud83d)")) == Outcome::taken);
+  CHECK(assembly.deltas ==
+        "plaina\xf0\x9f\x98\x80"
+        "b");
+  CHECK(assembly.add(text_chunk(R"(\uDE01)")) == Outcome::taken);
+  const ModelAnswer answer = assembly.take();
+  CHECK(answer.text ==
+        "plaina\xf0\x9f\x98\x80"
+        "b\xf0\x9f\x98\x81");
+  CHECK(assembly.deltas == answer.text);
+}
+
+TEST_CASE("half a surrogate pair whose other half never comes is replaced once") {
+  const bool fast = GENERATE(true, false);
+  const auto text_of = [&](const std::vector<std::string>& contents) {
+    Assembly assembly(1 << 20, fast);
+    assembly.add(text_chunk("("));
+    for (const std::string& content : contents) {
+      CHECK(assembly.add(text_chunk(content)) == Outcome::taken);
+      CHECK(json::valid_utf8(assembly.deltas));
+    }
+    const ModelAnswer answer = assembly.take();
+    CHECK(assembly.deltas == answer.text);
+    return answer.text;
+  };
+  CHECK(text_of({R"(\ud83d)"}) == "(\xef\xbf\xbd");
+  CHECK(text_of({R"(\ud83d)", "x"}) == "(\xef\xbf\xbdx");
+  CHECK(text_of({R"(\ud83d)", R"(\n)"}) == "(\xef\xbf\xbd\n");
+  CHECK(text_of({R"(\ude00)", "x"}) == "(\xef\xbf\xbdx");
+  CHECK(text_of({R"(\ud83d)", R"(\ud83d)", R"(\ude00)"}) == "(\xef\xbf\xbd\xf0\x9f\x98\x80");
+  CHECK(text_of({R"(\ud83d)", R"(\ude00\ude00)"}) == "(\xf0\x9f\x98\x80\xef\xbf\xbd");
+  CHECK(text_of({R"(\ud83d)", "\xe2\x82", "\xac"}) == "(\xef\xbf\xbd\xe2\x82\xac");
+}
+
+TEST_CASE("a surrogate pair that is cut over two fragments of arguments is one code point") {
+  Assembly assembly;
+  assembly.add(
+      tool_chunk(R"({"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":\"\ud83d"}})"));
+  CHECK(assembly.add(
+            tool_chunk(R"({"index":0,"function":{"arguments":"\ude00 \ud83d \ude00\"}"}})")) ==
+        Outcome::taken);
+  assembly.add(finish_chunk("tool_calls"));
+  const ModelAnswer answer = assembly.take();
+  REQUIRE(answer.tool_calls.size() == 1);
+  CHECK(answer.tool_calls[0].arguments == "{\"x\":\"\xf0\x9f\x98\x80 \xef\xbf\xbd \xef\xbf\xbd\"}");
+}
+
 TEST_CASE("a plain completion is read like a stream of one chunk") {
   Assembly assembly;
   CHECK(assembly.add(R"({"id":"x","object":"chat.completion","choices":[{"index":0,"message":)"
