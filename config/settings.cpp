@@ -209,6 +209,17 @@ void check_base_url(Section& section, const char* key, const std::string& url) {
   }
 }
 
+/// Told here rather than by the first call: the handshake would say the same of every call.
+void check_ca_file(Section& section, const char* key, const std::string& path) {
+  if (path.empty()) return;
+  const auto text = read_file(path);
+  if (!text) {
+    section.problem(key, text.error().detail);
+  } else if (text->find("CERTIFICATE-----") == std::string::npos) {
+    section.problem(key, fmt::format("{} holds no certificate in PEM form", path));
+  }
+}
+
 llm::ProviderOptions read_provider(Section& section, const Environment& environment) {
   llm::ProviderOptions out;
   out.kind = llm::ProviderOptions::Kind::openai;
@@ -223,6 +234,8 @@ llm::ProviderOptions read_provider(Section& section, const Environment& environm
   section.read("name", out.name);
   section.read("base_url", out.base_url);
   check_base_url(section, "base_url", out.base_url);
+  section.read("ca_file", out.ca_file);
+  check_ca_file(section, "ca_file", out.ca_file);
   out.api_key = read_secret(section, "api_key", "api_key_file", environment);
   section.read("model", out.model);
   section.read("connect_timeout", out.connect_timeout, 10ms, 10min);

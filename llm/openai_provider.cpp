@@ -250,7 +250,12 @@ class OpenAiProvider::Call final : public TransferHandler {
       return;
     }
     const bool transient = error.code == Errc::unavailable || error.code == Errc::deadline_exceeded;
-    fail(error.code, transient, fmt::format("could not be reached: {}", quoted(error.detail)));
+    const char* const advice =
+        error.code == Errc::failed_precondition
+            ? "; to trust a private certificate authority, give its certificate as `ca_file`"
+            : "";
+    fail(error.code, transient,
+         fmt::format("could not be reached: {}{}", quoted(error.detail), advice));
   }
 
   void refused() {
@@ -401,6 +406,7 @@ void OpenAiProvider::start(CallId call, std::shared_ptr<const ModelRequest> requ
   http.body =
       encode_request(*request, {options_.model, is_openai_itself(url_)}, tools_of(*request));
   http.connect_timeout = options_.connect_timeout;
+  http.ca_file = options_.ca_file;
   auto started = std::make_unique<Call>(*this, call, sink);
   Call& running = *started;
   calls_.emplace(call, std::move(started));

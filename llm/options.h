@@ -16,6 +16,8 @@ struct ProviderOptions {
   std::string base_url = "https://api.openai.com/v1";  ///< http or https; no trailing slash needed.
   std::string api_key;  ///< Sent as a bearer token; from the environment or a file. Never logged.
   std::string model = "gpt-4o-mini";
+  /// A PEM bundle that an https upstream's certificate is checked with, instead of the system's.
+  std::string ca_file;
 
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds first_token_timeout{

@@ -127,6 +127,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
   struct Transfer {
     Impl* loop = nullptr;
     CURL* easy = nullptr;
+    std::string ca_file;  ///< Of every request on this handle.
     TransferHandler* handler = nullptr;
     TransferId id = 0;
     HttpRequest request;
@@ -152,7 +153,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
   static std::size_t write_body(char* bytes, std::size_t size, std::size_t count, void* transfer);
   static std::size_t write_header(char* bytes, std::size_t size, std::size_t count, void* transfer);
 
-  std::unique_ptr<Transfer> take_handle();
+  std::unique_ptr<Transfer> take_handle(const std::string& ca_file);
   void prepare(Transfer& transfer);
   void attach(Transfer& transfer);
   void recycle(std::unique_ptr<Transfer> transfer);
@@ -287,9 +288,14 @@ std::size_t TransferLoop::Impl::write_header(char* bytes, std::size_t /*size*/, 
   return count;
 }
 
-std::unique_ptr<TransferLoop::Impl::Transfer> TransferLoop::Impl::take_handle() {
-  if (!idle_.empty()) {
-    auto transfer = std::move(idle_.back());
+std::unique_ptr<TransferLoop::Impl::Transfer> TransferLoop::Impl::take_handle(
+    const std::string& ca_file) {
+  // A handle keeps its certificates: curl cannot be told to go back to the system's.
+  const auto same = std::find_if(idle_.rbegin(), idle_.rend(),
+                                 [&](const auto& idle) { return idle->ca_file == ca_file; });
+  if (same != idle_.rend()) {
+    auto transfer = std::move(*same);
+    *same = std::move(idle_.back());
     idle_.pop_back();
     return transfer;
   }
@@ -311,6 +317,12 @@ std::unique_ptr<TransferLoop::Impl::Transfer> TransferLoop::Impl::take_handle() 
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "parlance");
+  if (!ca_file.empty()) {
+    transfer->ca_file = ca_file;
+    curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file.c_str());
+    // Else the system's folder of certificates would be trusted beside it.
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  }
   return transfer;
 }
 
@@ -350,7 +362,7 @@ void TransferLoop::Impl::prepare(Transfer& transfer) {
 }
 
 TransferId TransferLoop::Impl::start(HttpRequest request, TransferHandler& handler) {
-  std::unique_ptr<Transfer> transfer = take_handle();
+  std::unique_ptr<Transfer> transfer = take_handle(request.ca_file);
   transfer->id = ++last_id_;
   transfer->handler = &handler;
   transfer->request = std::move(request);

@@ -36,6 +36,7 @@ struct HttpRequest {
   std::vector<std::string> headers;  ///< "Name: value".
   std::string body;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Name lookup, TCP and TLS together.
+  std::string ca_file = {};  ///< Certificates to trust instead of the system's, as PEM; or empty.
 };
 
 /// What is known once the headers of the final response are in. Views hold during the callback.

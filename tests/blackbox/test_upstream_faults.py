@@ -1,13 +1,18 @@
 """Whatever the model's provider does, a message has one end, and what is shown is true."""
 
 import asyncio
+import contextlib
 import http.client
+import http.server
 import json
+import ssl
+import subprocess
+import threading
 import time
 
 import pytest
 
-from harness import FROM_START, Chat, new_id, until
+from harness import FROM_START, PATIENCE, Chat, new_id, until
 
 WORKERS = 8  # Chats of one server that take the places to cut among them.
 ANSWER = "سلام! Six short words are here."
@@ -394,3 +399,86 @@ async def test_a_call_that_waits_too_long_for_its_turn_fails(world):
     await upstream.stats_until(lambda s: s["active"] == 1, "the first call")
     _, end = await ask(server, "question", "waits")
     assert end["type"] == "agent_error" and "200 ms" in end["error"]
+
+
+# ---- TLS ----
+
+
+class AnswersInTls(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        chunks = [{"choices": [{"index": 0, "delta": {"content": ANSWER}}]},
+                  {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+        body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def self_signed(folder, name):
+    """A certificate for 127.0.0.1 that vouches for itself, and its key: two paths."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=PATIENCE)
+    return certificate, key
+
+
+@contextlib.contextmanager
+def tls_upstream(certificate, key):
+    """A model behind TLS; yields its base_url."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), AnswersInTls) as upstream:
+        upstream.daemon_threads = True
+        upstream.handle_error = lambda *_: None  # A client that hangs up is what is tested.
+        upstream.socket = context.wrap_socket(upstream.socket, server_side=True,
+                                              do_handshake_on_connect=False)
+        serving = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        try:
+            yield f"https://127.0.0.1:{upstream.server_port}/v1"
+        finally:
+            upstream.shutdown()
+            serving.join(PATIENCE)
+
+
+async def test_a_certificate_is_checked_with_the_ca_file_of_its_provider(world, tmp_path):
+    certificate, key = self_signed(tmp_path, "ours")
+    other, _ = self_signed(tmp_path, "other")
+
+    def server(**provider):
+        return world.server({"providers": [{"base_url": base_url, "name": "tls", **provider}]})
+
+    with tls_upstream(certificate, key) as base_url:
+        for trusted in ({}, {"ca_file": str(other)}):
+            _, end = await ask(server(**trusted), "question")
+            assert end["type"] == "agent_error", end
+            assert "certificate" in end["error"] and "ca_file" in end["error"], end
+
+        good = server(ca_file=str(certificate))
+        for _ in range(2):  # The second on the connection of the first.
+            transcript, end = await ask(good, "question", new_id("tls"))
+            assert answer_of(transcript, end) == ANSWER, end
+
+
+async def test_providers_are_checked_each_with_its_own_ca_file(world, tmp_path):
+    """In turn on one server: what one trusts must not stick to the next."""
+    certificate, key = self_signed(tmp_path, "ours")
+    with tls_upstream(certificate, key) as base_url:
+        trusting = {"base_url": base_url, "name": "trusting", "ca_file": str(certificate)}
+        plain = {"base_url": base_url, "name": "plain"}
+        server = world.server({"cores": 1, "providers": [plain, trusting]})
+        for _ in range(3):
+            transcript, end = await ask(server, "question", new_id("tls"))
+            assert answer_of(transcript, end) == ANSWER, end
+        assert server.metric("model_fallbacks_total") == 3

@@ -394,6 +394,23 @@ TEST_CASE("a secret's file that cannot be read is a problem that names it") {
         Told{"1: providers[0].api_key_file cannot read " + path});
 }
 
+TEST_CASE("a bundle of certificates must be there and hold one") {
+  const test::TempDir directory;
+  const std::string good = directory / "ca.pem";
+  const std::string empty = directory / "empty.pem";
+  const std::string missing = directory / "missing.pem";
+  std::ofstream(good) << "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n";
+  std::ofstream(empty) << "-----BEGIN PRIVATE KEY-----\nMAo=\n-----END PRIVATE KEY-----\n";
+  const Reading reading("providers: [{ca_file: " + good + "}]");
+  CHECK(reading.told().empty());
+  CHECK(reading.settings.models.providers.at(0).ca_file == good);
+  CHECK(Reading("providers: [{}]").settings.models.providers.at(0).ca_file.empty());
+  CHECK(Reading("providers:\n  - ca_file: " + missing).told() ==
+        Told{"2: providers[0].ca_file cannot read " + missing});
+  CHECK(Reading("providers: [{ca_file: " + empty + "}]").told() ==
+        Told{"1: providers[0].ca_file " + empty + " holds no certificate in PEM form"});
+}
+
 TEST_CASE("a secret given twice is a problem") {
   const test::TempDir directory;
   std::ofstream(directory / "key") << "sk";
