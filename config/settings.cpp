@@ -185,6 +185,7 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   limits.read("ping_interval", net.ping_interval, 100ms, 24h);
   limits.read("sessions_awake_max", sessions.sessions_awake_max, 1, 100'000'000);
   limits.read("queue_max", sessions.queue_max, 0, 10'000);
+  limits.read("run_once_max", sessions.run_once_max, 1, 1'000'000);
   limits.read("idle_timeout", sessions.idle_timeout, 10ms, 24h);
   limits.finish();
 }

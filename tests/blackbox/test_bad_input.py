@@ -584,6 +584,17 @@ def test_an_invalid_body_is_refused_with_every_member_that_is_wrong(server, path
     assert all(e["message"] for e in problem["errors"])
 
 
+def test_a_run_too_many_is_refused_with_the_key_of_its_limit(world):
+    upstream = world.upstream("--tokens", 5, "--first-token-ms", 60_000)
+    server = world.server({"cores": 1, "limits": {"run_once_max": 1}}, upstream)
+    with Wire(server.port) as first:
+        first.send("POST /agent/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n"
+                   'Content-Type: application/json\r\n\r\n{"task":"Hello"}')
+        upstream.wait_stats(lambda stats: stats["requests"] > 0, "the call of the first run")
+        problem = is_problem(post(server, "/agent/run", {"task": "Hello"}), 429)
+        assert "run_once_max" in problem["detail"]
+
+
 def test_nothing_of_a_refused_message_is_stored(server):
     post(server, "/chat/not-stored/messages", {"message": "x", "on_busy": "wait"})
     post(server, "/chat/not-stored/messages", b"{")

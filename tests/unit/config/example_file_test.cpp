@@ -110,6 +110,7 @@ Values values_of(const Settings& s) {
       {"limits.ping_interval", text(s.net.ping_interval)},
       {"limits.sessions_awake_max", text(s.sessions.sessions_awake_max)},
       {"limits.queue_max", text(s.sessions.queue_max)},
+      {"limits.run_once_max", text(s.sessions.run_once_max)},
       {"limits.idle_timeout", text(s.sessions.idle_timeout)},
       {"storage.write_buffer_bytes", text(s.storage.write_buffer_bytes)},
       {"storage.block_cache_bytes", text(s.storage.block_cache_bytes)},
