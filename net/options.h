@@ -72,8 +72,8 @@ struct Options {
   std::size_t commands_in_flight_max = 256;
   /// Pings, pongs and empty messages of one connection per sweep. Past it: close 1008.
   std::size_t control_frames_max = 1'000;
-  /// Bytes of incomplete messages, per core. Past it: the connection that needs more is closed
-  /// with 1013.
+  /// Bytes of incomplete messages, and of those that wait behind commands of the same connection,
+  /// per core. Past it: the connection that needs more is closed with 1013.
   std::size_t partial_bytes_max = 64 << 20;
   /// Silence before a ping; after two unanswered ones the connection is dead.
   std::chrono::milliseconds ping_interval{50'000};

@@ -103,14 +103,16 @@ std::size_t WebSocketConnection::buffered() const noexcept {
   return reader_.buffered_bytes() + (unread_ ? unread_->capacity() : 0);
 }
 
-/// Accounts for what is kept of an incomplete message, and limits how long and how much.
+/// Accounts for what is kept of an incomplete message and of unread ones, and limits how much; and
+/// how long the former.
 void WebSocketConnection::watch_partial(std::size_t buffered_before) {
   std::size_t& total = core().partial_bytes;
   total = total - buffered_before + buffered();
-  if (closing() || !reader_.partial()) return;
+  if (closing() || !(reader_.partial() || unread_)) return;
   if (total > core().options().partial_bytes_max) {
-    return close(CloseCode::try_again_later, "too many incomplete messages");
+    return close(CloseCode::try_again_later, "too many incomplete or unread messages");
   }
+  if (!reader_.partial()) return;
   core().schedule(*this, partial_since_ + core().ticks_past(core().options().read_timeout));
 }
 

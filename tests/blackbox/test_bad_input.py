@@ -729,6 +729,24 @@ def test_a_message_of_endless_empty_fragments_is_given_up(impatient):
         assert wire.close_code()[0] == 1008
 
 
+@pytest.mark.parametrize("frames", [
+    ws_frame(TEXT, b"x" * 50_000, fin=False),
+    (ws_frame(TEXT, '{"type":"get_history"}') + HELLO * 500) * 20], ids=["incomplete", "unread"])
+def test_more_kept_input_than_a_core_may_have_is_closed(shared_world, frames):
+    server = shared_world.server({"limits": {"partial_bytes_max": "2KiB"}})
+    before = server.metric("connections_open")
+    with Wire(server.port) as wire:
+        wire.upgrade("/chat/kept")
+        wire.send(frames)
+        code, reason = wire.close_code()
+        assert code == 1013 and "unread" in reason
+    wait_until(lambda: server.metric("connections_open") <= before, "it to be gone")
+    with Wire(server.port) as wire:  # What was kept of it counts no longer.
+        wire.upgrade("/chat/kept")
+        wire.send(ws_frame(TEXT, '{"type":"ping"}' + " " * 1000, fin=False) + ws_frame(0))
+        assert b"pong" in wire.frame()[1]
+
+
 def test_one_message_sent_very_many_times_at_once_harms_nobody(shared_world):
     """Repeats wait for the first to become durable; answering them must not nest."""
     server = shared_world.server({})
