@@ -321,6 +321,11 @@ void Fanout::replay(Subscriber& subscriber, MessageId message_id, const Cursor& 
     return replay.message_id == message_id;
   });
   if (same == replays.end()) {
+    if (replays.size() >= kReplaysMax) {
+      const auto oldest = std::find_if(replays.begin(), replays.end(),
+                                       [](const auto& replay) { return replay.done; });
+      if (oldest != replays.end()) replays.erase(oldest);
+    }
     replays.push_back({.message_id = std::move(message_id), .through = from});
   } else if (same->done) {
     same->newest = std::max(same->newest, same->through);

@@ -36,6 +36,9 @@ class Subscriber;
 enum class Wire : std::uint8_t { websocket, websocket_deflate, sse };
 inline constexpr std::size_t kWires = 3;
 
+/// Runs told again that are remembered for one watcher.
+inline constexpr std::size_t kReplaysMax = 512;
+
 /// Wraps `json` for a wire. `id` is the server-sent event's id, empty for none.
 Frame encode_for(Wire wire, std::string_view json, std::string_view id, const Options& options);
 
@@ -85,6 +88,8 @@ class Subscriber {
   const SessionId& session() const noexcept;
   /// The last place of the log it was given; seq 0 when that is not known.
   const Cursor& position() const noexcept { return position_; }
+  /// Runs that are being told again, or were and may yet come live: see Fanout::replay.
+  std::size_t replays() const noexcept { return replays_ ? replays_->size() : 0; }
 
  protected:
   void set_wire(Wire wire) noexcept { wire_ = wire; }
@@ -143,6 +148,9 @@ class Fanout final : public actors::EventSink {
 
   /// Tells the events of `message_id`'s run again, from the log, and then goes on live: for one who
   /// sent a message a second time. `accepted` is the place of the message itself.
+  /// What was told is remembered until the watcher's place is past it, but of kReplaysMax runs at
+  /// most: before the oldest is forgotten so many others were read from the log that what the
+  /// session told of it came long ago.
   void replay(Subscriber& subscriber, MessageId message_id, const Cursor& accepted);
 
   /// Sends the `history` message.

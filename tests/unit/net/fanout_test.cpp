@@ -489,6 +489,33 @@ TEST_CASE("what a replay read before it was told is not told again") {
   CHECK(watcher->seqs == std::vector<EventSeq>{2, 3, 4});
 }
 
+TEST_CASE("what is remembered of replays is bounded where nothing happens") {
+  World world;
+  const int runs = 3 * static_cast<int>(net::kReplaysMax);
+  std::vector<EventSeq> accepted;
+  for (int i = 0; i < runs; ++i) {
+    const MessageId id{"m" + std::to_string(i)};
+    accepted.push_back(world.gateway.record(MessageAccepted{id, "hi", OnBusy::queue}));
+    world.gateway.record(RunEnded{id, RunOutcome::completed, {}});
+  }
+  world.gateway.settle();
+  const auto watcher = world.watch();  // Without a cursor: its place is not known.
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < runs; ++i) {
+      world.fanout.replay(*watcher, {"m" + std::to_string(i)},
+                          {7, accepted[static_cast<std::size_t>(i)]});
+      world.settle_all({watcher.get()});
+      CHECK(watcher->replays() <= net::kReplaysMax);
+    }
+    CHECK(watcher->told == (round + 1) * runs);
+    CHECK(watcher->replayed.size() == static_cast<std::size_t>((round + 1) * runs));
+  }
+  world.step("m0");
+  world.gateway.settle();
+  CHECK(watcher->recorded.size() == 1);
+  CHECK(watcher->replays() == 0);
+}
+
 TEST_CASE("history is told on request") {
   World world;
   world.step();
