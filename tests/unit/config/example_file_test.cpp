@@ -22,7 +22,7 @@ std::string example() {
 }
 
 /// The example with the commented block that begins with `first_line` made part of it.
-std::string with_block(std::string text, const std::string& first_line) {
+std::string with_block(const std::string& text, const std::string& first_line) {
   const std::size_t begin = text.find("# " + first_line);
   REQUIRE(begin != std::string::npos);
   const std::size_t indent = begin - (text.rfind('\n', begin) + 1);
@@ -198,7 +198,7 @@ TEST_CASE("every key of the example file sets its own option and no other") {
     const std::string key = match[3];
     if (match[1].length() == 0 && !match[4].matched) section = key;
     if (match[1].length() == 0 && match[4].matched) section.clear();
-    const std::string path = section.empty() ? key : section + "." + key;
+    const std::string path = section.empty() ? key : fmt::format("{}.{}", section, key);
     if (!before.contains(path) || !match[4].matched || key == "instructions") continue;
 
     // Another value of the same kind.
