@@ -12,7 +12,8 @@ HistoryReaderActor::HistoryReaderActor(caf::actor_config& config, const storage:
     : HistoryReaderHandle::base(config), store_(store), load_bytes_max_(load_bytes_max) {}
 
 HistoryReaderActor::behavior_type HistoryReaderActor::make_behavior() {
-  become_background_thread("reader");
+  name_thread("reader");
+  become_background_thread();
   set_error_handler([](caf::error& /*error*/) {});
   // Without this actor every session would wait for ever; a restart goes on from the log.
   set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {

@@ -16,7 +16,7 @@ PersistenceActor::PersistenceActor(caf::actor_config& config, storage::Store& st
     : PersistenceHandle::base(config), store_(store), options_(options) {}
 
 PersistenceActor::behavior_type PersistenceActor::make_behavior() {
-  become_background_thread("persistence");
+  name_thread("persistence");
   set_error_handler([](caf::error& /*error*/) {});
   // Without this actor every session would wait for ever; a restart goes on from the log.
   set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {

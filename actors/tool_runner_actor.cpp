@@ -14,7 +14,8 @@ ToolRunnerActor::ToolRunnerActor(caf::actor_config& config, const agent::Toolbox
     : ToolRunnerHandle::base(config), toolbox_(toolbox), output_bytes_max_(output_bytes_max) {}
 
 ToolRunnerActor::behavior_type ToolRunnerActor::make_behavior() {
-  become_background_thread("tools");
+  name_thread("tools");
+  become_background_thread();
   set_error_handler([](caf::error& /*error*/) {});
   return {[this](const RunToolCalls& batch) {
     std::vector<ToolResult> results;

@@ -5,8 +5,11 @@
 
 namespace parlance {
 
-void become_background_thread(const char* name) noexcept {
+void name_thread(const char* name) noexcept {
   pthread_setname_np(pthread_self(), name);
+}
+
+void become_background_thread() noexcept {
   const sched_param none{};
   sched_setscheduler(0, SCHED_BATCH, &none);  // Where it is not allowed all goes on as before.
 }
