@@ -363,8 +363,8 @@ void SessionActor::go_on(storage::SessionImage& image) {
   if (queue_.empty()) return;
   if (services_.store.refuses_writes()) {
     state_ = State::broken;
-    broken_ = std::make_unique<Error>(Errc::unavailable,
-                                      "the store refuses writes; nothing can be accepted");
+    broken_ = std::make_unique<Error>(
+        Error{Errc::unavailable, "the store refuses writes; nothing can be accepted"});
     return;
   }
   metrics::get().runs_recovered.add(static_cast<double>(queue_.size()));

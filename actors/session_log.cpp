@@ -81,12 +81,12 @@ std::optional<storage::AppendRequest> SessionLog::start_append(const SessionId& 
   request.records.reserve(flying_.size());
   for (Entry& entry : flying_) request.records.push_back(std::move(entry.record));
   if (!unfinished_.empty()) request.unfinished_before = unfinished_.front().first;
-  for (const auto& [seq, id] : unfinished_) {
+  for (const auto& message : unfinished_) {
     const bool ends_now = std::any_of(flying_.begin(), flying_.end(), [&](const Entry& entry) {
-      return is_terminal(entry.event) && message_of(entry.event) == id;
+      return is_terminal(entry.event) && message_of(entry.event) == message.second;
     });
     if (ends_now) continue;
-    request.unfinished = seq;
+    request.unfinished = message.first;
     break;
   }
   request.partial = std::exchange(part_waiting_, std::nullopt);

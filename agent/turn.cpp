@@ -105,7 +105,7 @@ Effects Turn::step(Input input) {
     arrived->answer.tool_calls.empty() ? answer(std::move(arrived->answer), out)
                                        : plan(std::move(arrived->answer), out);
   } else if (auto* failed = std::get_if<CallFailed>(&input)) {
-    if (state_ == State::calling) retry_or_fail(std::move(*failed), out);
+    if (state_ == State::calling) retry_or_fail(*failed, out);
   } else if (std::holds_alternative<StepDurable>(input)) {
     if (state_ == State::planned) {
       act(std::exchange(planned_calls_, {}), out);
@@ -219,7 +219,7 @@ void Turn::answer(ModelAnswer answer, Effects& out) {
   end(std::move(events), out);
 }
 
-void Turn::retry_or_fail(CallFailed failure, Effects& out) {
+void Turn::retry_or_fail(const CallFailed& failure, Effects& out) {
   // Before the first token the model proxy has tried already; in mid-answer only we know what was
   // shown, so the call is started anew here and the text is declared void.
   if (failure.retryable && !text_.empty() && restarts_ < options_.restarts_max) {
@@ -229,10 +229,10 @@ void Turn::retry_or_fail(CallFailed failure, Effects& out) {
     call_model(out);
     return;
   }
-  fail(failure.code, std::move(failure.detail), out);
+  fail(failure.code, failure.detail, out);
 }
 
-void Turn::fail(Errc code, std::string why, Effects& out) {
+void Turn::fail(Errc code, const std::string& why, Effects& out) {
   std::vector<Event> events;
   keep_partial(events);
   for (const MessageId& id : heard_) {

@@ -130,8 +130,8 @@ class Turn {
   void act(std::vector<ToolCall> calls, Effects& out);
   void finish_tools(std::vector<ToolResult> results, Effects& out);
   void answer(ModelAnswer answer, Effects& out);
-  void retry_or_fail(CallFailed failure, Effects& out);
-  void fail(Errc code, std::string why, Effects& out);
+  void retry_or_fail(const CallFailed& failure, Effects& out);
+  void fail(Errc code, const std::string& why, Effects& out);
   void stop_work(Effects& out);
   void end(std::vector<Event> events, Effects& out);
   void count(const ModelAnswer& answer);

@@ -38,7 +38,7 @@ struct Cursor {
   std::uint64_t epoch = 0;
   EventSeq seq = 0;
 
-  friend auto operator<=>(const Cursor&, const Cursor&) = default;
+  friend auto operator<=>(const Cursor&, const Cursor&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 std::string to_string(const Cursor& cursor);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
@@ -252,8 +253,9 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
   const std::string engine_directory = options.directory + "/rocksdb";
   for (const std::string& directory : {options.directory, engine_directory}) {
     if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-      return Error{Errc::unavailable, fmt::format("cannot make the data directory {}: {}",
-                                                  directory, std::strerror(errno))};
+      return Error{Errc::unavailable,
+                   fmt::format("cannot make the data directory {}: {}", directory,
+                               std::generic_category().message(errno))};
     }
   }
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);

@@ -144,9 +144,9 @@ class Node {
     boost::asio::post(tree_->io(core), [this, core, work] { work(tree_->gateway(core)); });
   }
 
-  Waiting<Result<SubmitAccepted>> submit(const std::string& session, SubmitMessage command,
+  Waiting<Result<SubmitAccepted>> submit(const std::string& session, const SubmitMessage& command,
                                          std::optional<std::size_t> core = {}) {
-    const Waiting<Result<SubmitAccepted>> reply;
+    Waiting<Result<SubmitAccepted>> reply;
     on_core(core.value_or(home_of(session)), [=](actors::SessionGateway& gateway) {
       gateway.submit({session}, command, [reply](auto result) { reply.set(std::move(result)); });
     });
@@ -157,9 +157,9 @@ class Node {
     return submit(session, SubmitMessage{{id}, text, on_busy, {}});
   }
 
-  Waiting<Status> cancel(const std::string& session, std::optional<MessageId> id = {},
+  Waiting<Status> cancel(const std::string& session, const std::optional<MessageId>& id = {},
                          std::optional<std::size_t> core = {}) {
-    const Waiting<Status> reply;
+    Waiting<Status> reply;
     on_core(core.value_or(home_of(session)), [=](actors::SessionGateway& gateway) {
       gateway.cancel({session}, {id}, [reply](auto status) { reply.set(std::move(status)); });
     });
@@ -168,9 +168,9 @@ class Node {
 
   Waiting<std::string> ping(const std::string& session, const std::string& data,
                             std::optional<std::size_t> core = {}) {
-    const Waiting<std::string> reply;
+    Waiting<std::string> reply;
     on_core(core.value_or(home_of(session)), [=](actors::SessionGateway& gateway) {
-      gateway.ping({session}, data, [reply](Status status, std::string same) {
+      gateway.ping({session}, data, [reply](const Status& status, std::string same) {
         reply.set(status ? std::move(same) : "error: " + status.error().detail);
       });
     });
@@ -179,7 +179,7 @@ class Node {
 
   Waiting<std::optional<TextSnapshot>> snapshot(const std::string& session,
                                                 std::optional<std::size_t> core = {}) {
-    const Waiting<std::optional<TextSnapshot>> reply;
+    Waiting<std::optional<TextSnapshot>> reply;
     on_core(core.value_or(home_of(session)), [=](actors::SessionGateway& gateway) {
       gateway.snapshot({session}, [reply](auto found) { reply.set(std::move(found)); });
     });
@@ -188,7 +188,7 @@ class Node {
 
   Waiting<Result<EventPage>> read(const std::string& session, const ReadEvents& range = {},
                                   std::size_t core = 0) {
-    const Waiting<Result<EventPage>> reply;
+    Waiting<Result<EventPage>> reply;
     on_core(core, [=](actors::SessionGateway& gateway) {
       gateway.read({session}, range, [reply](auto page) { reply.set(std::move(page)); });
     });
@@ -197,7 +197,7 @@ class Node {
 
   Waiting<Result<std::vector<actors::RunOnceStep>>> run_once(const std::string& task,
                                                              std::size_t core = 0) {
-    const Waiting<Result<std::vector<actors::RunOnceStep>>> reply;
+    Waiting<Result<std::vector<actors::RunOnceStep>>> reply;
     on_core(core, [=](actors::SessionGateway& gateway) {
       gateway.run_once(task, [reply](auto steps) { reply.set(std::move(steps)); });
     });

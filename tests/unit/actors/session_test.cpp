@@ -22,7 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using test::Node;
 using test::quick;
-using test::RecordingSink;
 using test::TempDir;
 
 /// Slow enough that a test meets a run in its middle: an answer has some forty words.
@@ -574,6 +573,7 @@ TEST_CASE("too many sessions awake are refused with the limit's name") {
   options.sessions.sessions_awake_max = 3;
   Node node(directory.path(), options);
   std::vector<test::Waiting<std::string>> replies;
+  replies.reserve(8);
   for (int i = 0; i < 8; ++i) replies.push_back(node.ping("s" + std::to_string(i), "x"));
   const auto refused = std::count_if(replies.begin(), replies.end(), [](const auto& reply) {
     return reply.get().find("sessions_awake_max") != std::string::npos;

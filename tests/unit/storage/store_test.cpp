@@ -76,6 +76,7 @@ struct Fixture {
   /// Steps 1 to `count` of session "s", each with a text of `bytes`.
   void fill(int count, std::size_t bytes = 4) {
     std::vector<AppendRecord> records;
+    records.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) records.push_back(step("m", std::string(bytes, 'x')));
     append(request("s", 0, std::move(records)));
   }
@@ -97,6 +98,7 @@ struct Fixture {
 
 std::vector<EventSeq> places(const std::vector<RecordedEvent>& events) {
   std::vector<EventSeq> out;
+  out.reserve(events.size());
   for (const RecordedEvent& event : events) out.push_back(event.cursor.seq);
   return out;
 }
@@ -164,6 +166,7 @@ TEST_CASE("events come back with their content, time and epoch") {
 TEST_CASE("a group of many sessions gives each its own places") {
   Fixture f;
   std::vector<AppendRequest> group;
+  group.reserve(50);
   for (int i = 0; i < 50; ++i) {
     group.push_back(request("s" + std::to_string(i), 0, {message("m", std::to_string(i))}));
   }
