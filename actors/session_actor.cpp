@@ -141,7 +141,9 @@ void SessionActor::serve(T& command) {
 void SessionActor::handle(Submit& submit) {
   const MessageId& id = submit.command.message_id;
   // The store knows every id that is durable; those on their way are known only here.
-  if (SessionLog::Entry* const first = log_.find(id)) {
+  SessionLog::Entry* const first = log_.find(id);
+  // A repeat that brings a key goes to the store, which remembers the key.
+  if (first != nullptr && submit.command.idempotency_key.empty()) {
     if (std::get<MessageAccepted>(first->event).text != submit.command.text) {
       refuse(submit, {Errc::already_exists, "this message_id was used with another message"});
     } else if (first->replies.size() >= kRepeatsMax) {
@@ -152,8 +154,8 @@ void SessionActor::handle(Submit& submit) {
     }
     return;
   }
-  std::optional<Error> refusal =
-      log_.is_unfinished(id) ? std::nullopt : why_refused(submit.command);
+  const bool known = first != nullptr || log_.is_unfinished(id);
+  std::optional<Error> refusal = known ? std::nullopt : why_refused(submit.command);
   if (refusal) {
     log_.refuse_unless_known(std::move(submit.command), std::move(submit.reply),
                              std::move(*refusal));
@@ -161,10 +163,11 @@ void SessionActor::handle(Submit& submit) {
     return;
   }
   // Nothing runs, so this one will: the model is called while the message becomes durable.
+  // Not beside an append, though: that may write this message's id or key.
   const bool runs_next =
-      !busy() &&
+      !busy() && log_.quiet() &&
       (log_.empty() || services_.store.surely_new(id_, id.text, submit.command.idempotency_key));
-  Queued next{0, id, runs_next ? submit.command.text : std::string(), {}};
+  Queued next{0, id, runs_next ? submit.command.text : std::string()};
   log_.record(std::move(submit.command), std::move(submit.reply));
   flush();
   if (runs_next) start_run(std::move(next), {});
@@ -188,6 +191,7 @@ std::optional<Error> SessionActor::why_refused(const SubmitMessage& message) con
 void SessionActor::handle(Cancel& cancel) {
   const auto& wanted = cancel.command.message_id;
   if (try_cancel(cancel.command, cancel.reply)) return;
+  if (wanted && join_cancel(*wanted, cancel.reply)) return;
   // Not durable yet, so it has no run to end: asked again when it has.
   if (wanted ? log_.find(*wanted) != nullptr : log_.recording()) {
     early_cancels_.push_back(std::move(cancel));
@@ -222,6 +226,20 @@ bool SessionActor::try_cancel(const CancelMessage& command,
   return true;
 }
 
+/// Waits together with one whose cancel of the same message is on its way to the disk.
+bool SessionActor::join_cancel(const MessageId& id, const SessionGateway::StatusReply& reply) {
+  MessageId ends = id;
+  if (run_) {
+    const auto& heard = run_->turn.heard();
+    const bool in_run = std::find(heard.begin(), heard.end(), id) != heard.end();
+    if (in_run) ends = run_->turn.message_id();
+  }
+  const bool waited_for = std::any_of(cancel_waiters_.begin(), cancel_waiters_.end(),
+                                      [&](const auto& waiter) { return waiter.first == ends; });
+  if (waited_for) cancel_waiters_.emplace_back(std::move(ends), reply);
+  return waited_for;
+}
+
 /// Ends a message that no run has taken up.
 void SessionActor::cancel_unheard(MessageId id, const SessionGateway::StatusReply& reply) {
   cancel_waiters_.emplace_back(id, reply);
@@ -243,7 +261,7 @@ void SessionActor::handle(Snapshot& snapshot) {
 }
 
 void SessionActor::handle(const Tick& tick) {
-  if (!run_ || run_->turn.ended()) return;
+  if (!run_ || run_->seq == 0 || run_->turn.ended()) return;
   if (tick.now - run_->started >= services_.agent_options.run_timeout) {
     feed(agent::TimeUp{});
     return;
@@ -322,6 +340,7 @@ void SessionActor::restore(storage::SessionImage& image) {
     MessageId id;
     std::string text;
     std::vector<StepRecorded> steps;
+    OnBusy on_busy = OnBusy::queue;
     bool ended = false;
   };
   std::vector<Found> found;
@@ -331,6 +350,7 @@ void SessionActor::restore(storage::SessionImage& image) {
                        std::move(message->message_id),
                        std::move(message->text),
                        {},
+                       message->on_busy,
                        false});
       continue;
     }
@@ -348,7 +368,7 @@ void SessionActor::restore(storage::SessionImage& image) {
   for (Found& f : found) {
     if (!f.ended) {
       log_.add_unfinished(f.seq, f.id);
-      queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps)});
+      queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps), f.on_busy});
       continue;
     }
     std::vector<ChatMessage> exchange;
@@ -376,7 +396,15 @@ void SessionActor::go_on(storage::SessionImage& image) {
     first = std::find_if(queue_.begin(), queue_.end(),
                          [](const Queued& q) { return !q.steps.empty(); });
   }
-  if (first != queue_.end()) std::rotate(queue_.begin(), first, first + 1);
+  const bool was_running = first != queue_.end();
+  if (was_running) std::rotate(queue_.begin(), first, first + 1);
+  // What came to interrupt is next, the last of it first, as it was before.
+  const auto waiting = queue_.begin() + (was_running ? 1 : 0);
+  const auto later = std::stable_partition(waiting, queue_.end(), [](const Queued& queued) {
+    return queued.on_busy == OnBusy::interrupt;
+  });
+  std::reverse(waiting, later);
+  const bool interrupted = was_running && waiting != later && waiting->seq > queue_.front().seq;
   std::string text;
   if (image.partial_parts > 0 && queue_.front().id == image.partial_message) {
     text = std::move(image.partial_text);
@@ -385,6 +413,7 @@ void SessionActor::go_on(storage::SessionImage& image) {
   Queued next = std::move(queue_.front());
   queue_.erase(queue_.begin());
   start_run(std::move(next), std::move(text));
+  if (interrupted) feed(agent::CancelAsked{});
 }
 
 void SessionActor::keep_text() {
@@ -416,7 +445,11 @@ void SessionActor::handle(Appended& appended) {
   auto next = landed.told.begin();
   for (auto& [entry, outcome] : landed.entries) {
     answer(entry, outcome);
-    if (outcome.recorded()) take_effect(*next++);
+    if (outcome.recorded()) {
+      take_effect(*next++);
+    } else if (run_ && run_->seq == 0 && run_->turn.message_id() == entry.message_id) {
+      drop_run();  // It was no new message after all.
+    }
   }
   for (Cancel& cancel : std::exchange(early_cancels_, {})) handle(cancel);
   if (run_ && run_->turn.ended() && run_->seq != 0 && !log_.is_unfinished(run_->seq)) run_ended();
@@ -459,9 +492,8 @@ void SessionActor::take_effect(RecordedEvent& recorded) {
 }
 
 void SessionActor::accepted(MessageAccepted& message, EventSeq seq) {
-  if (run_ && run_->seq == 0) {  // The run began when the message came: this is its message.
-    CHECK(run_->turn.message_id() == message.message_id);
-    run_->seq = seq;
+  if (run_ && run_->seq == 0 && run_->turn.message_id() == message.message_id) {
+    run_->seq = seq;  // The run began when the message came.
     for (agent::Input& input : std::exchange(run_->held, {})) feed(std::move(input));
     return;
   }
@@ -470,7 +502,7 @@ void SessionActor::accepted(MessageAccepted& message, EventSeq seq) {
     feed(agent::SteerArrived{std::move(message.message_id), std::move(message.text)});
     return;
   }
-  Queued queued{seq, std::move(message.message_id), std::move(message.text), {}};
+  Queued queued{seq, std::move(message.message_id), std::move(message.text)};
   if (message.on_busy == OnBusy::interrupt) {
     queue_.insert(queue_.begin(), std::move(queued));
     if (running) feed(agent::CancelAsked{});
@@ -497,13 +529,10 @@ void SessionActor::give_up(const Error& error) {
   state_ = State::broken;
   broken_ = std::make_unique<Error>(error);
   if (run_) {
-    if (run_->call != 0) tell(services_.worker(), services_.model_proxy, CancelCall{run_->call});
     if (run_->seq != 0) {
       services_.sink.on_passing(id_, RunStalled{run_->turn.message_id(), error.detail});
     }
-    metrics::get().runs_active.add(-1);
-    services_.directory->set_running(id_, false);
-    run_.reset();
+    drop_run();
   }
   for (SessionLog::Entry& entry : log_.abandon()) {
     for (const auto& reply : entry.replies) reply(error);
@@ -592,6 +621,14 @@ void SessionActor::carry_out(agent::Show& effect) {
   }
 }
 
+/// Ends the run and its call; nothing of it is recorded.
+void SessionActor::drop_run() {
+  if (run_->call != 0) tell(services_.worker(), services_.model_proxy, CancelCall{run_->call});
+  run_.reset();
+  services_.directory->set_running(id_, false);
+  metrics::get().runs_active.add(-1);
+}
+
 void SessionActor::run_ended() {
   history_.add(run_->turn.exchange());
   // What the run did not come to hear is answered after it, before what was queued later.
@@ -603,7 +640,7 @@ void SessionActor::run_ended() {
   for (agent::SteerArrived& steer : unheard) {
     const EventSeq seq = log_.place_of(steer.message_id);
     CHECK(seq != 0);
-    again.push_back({seq, std::move(steer.message_id), std::move(steer.text), {}});
+    again.push_back({seq, std::move(steer.message_id), std::move(steer.text)});
   }
   queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()),
                 std::make_move_iterator(again.end()));

@@ -47,7 +47,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     EventSeq seq;
     MessageId id;
     std::string text;
-    std::vector<StepRecorded> steps;  ///< From before a crash.
+    std::vector<StepRecorded> steps{};  ///< From before a crash.
+    OnBusy on_busy = OnBusy::queue;
   };
 
   /// The turn in progress and what belongs to it alone.
@@ -103,6 +104,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void carry_out(agent::AbandonTools& effect);
   void carry_out(agent::Record& effect);
   void carry_out(agent::Show& effect);
+  void drop_run();
   void run_ended();
 
   bool busy() const;
@@ -112,6 +114,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   /// Why a new message cannot be taken now.
   std::optional<Error> why_refused(const SubmitMessage& message) const;
   bool try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);
+  bool join_cancel(const MessageId& id, const SessionGateway::StatusReply& reply);
   void cancel_unheard(MessageId id, const SessionGateway::StatusReply& reply);
 
   const SessionId id_;

@@ -82,6 +82,10 @@ class SessionLog {
   /// Events are being recorded, or wait for it.
   bool recording() const;
   bool appending() const noexcept { return appending_; }
+  /// Nothing is on its way to the store, and nothing waits for it.
+  bool quiet() const noexcept {
+    return !appending_ && waiting_.empty() && !part_waiting_ && parts_to_drop_ == 0;
+  }
   bool is_unfinished(EventSeq seq) const;
   bool is_unfinished(const MessageId& id) const { return place_of(id) != 0; }
   /// Of an unfinished message; 0 when it is none.

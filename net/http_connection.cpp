@@ -1,7 +1,6 @@
 #include "net/http_connection.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <functional>
 #include <utility>
 
@@ -15,6 +14,8 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -145,6 +146,15 @@ HttpResponse preflight() {
   return response;
 }
 
+/// True when the peer sends no more, also where bytes it sent before are still unread. One that
+/// only closed its sending half counts as gone: the two look the same.
+bool peer_has_closed(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return info.tcpi_state != TCP_ESTABLISHED;
+}
+
 void log_end(const std::exception_ptr& thrown) {
   if (!thrown) return;
   try {
@@ -196,6 +206,7 @@ HttpConnection::~HttpConnection() {
 }
 
 void HttpConnection::on_sweep() {
+  if (on_leave_ && peer_has_closed(socket_.native_handle())) std::exchange(on_leave_, nullptr)();
   if (deadline_ == 0 || core_->now() < deadline_) return;
   timed_out_ = true;
   deadline_ = 0;
@@ -527,25 +538,10 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   co_return keep_alive;
 }
 
-/// Where an answer takes long, the endpoint is told when nobody waits for it any more. A client
-/// that only closes its sending half counts as gone: the two look the same.
+/// Where an answer takes long, the endpoint is told when nobody waits for it any more.
 asio::awaitable<HttpResponse> HttpConnection::answer_while_wanted(const HttpRequest& request) {
-  const auto on_leave = std::make_shared<std::function<void()>>();
-  const bool watched = request.route.endpoint == Endpoint::agent_run;
-  if (watched) {
-    socket_.async_wait(socket_.wait_read, [self = shared_from_this(), on_leave](error_code error) {
-      if (error || !*on_leave || !self->socket_.is_open()) return;
-      char next = 0;  // Of a further request, sent early; then its end is not looked for.
-      const ssize_t got = recv(self->socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-        std::exchange(*on_leave, nullptr)();
-      }
-    });
-  }
-  HttpResponse response = co_await answer(*core_, request, *on_leave);
-  *on_leave = nullptr;
-  error_code ignored;
-  if (watched) socket_.cancel(ignored);
+  HttpResponse response = co_await answer(*core_, request, on_leave_);
+  on_leave_ = nullptr;
   co_return response;
 }
 

@@ -4,6 +4,7 @@
 // to their session's core. Kept alive by its coroutine. Its core knows it, to end it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,8 +72,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::ip::tcp::socket socket_;
   boost::beast::flat_buffer buffer_;
   std::string request_id_;
-  Tick deadline_ = 0;  ///< 0 for none.
-  bool idle_ = true;   ///< Waits for a request.
+  std::function<void()> on_leave_;  ///< Ends the work on an answer that nobody waits for.
+  Tick deadline_ = 0;               ///< 0 for none.
+  bool idle_ = true;                ///< Waits for a request.
   bool timed_out_ = false;
   bool moved_ = false;  ///< The socket belongs to a stream now.
 };

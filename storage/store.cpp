@@ -297,6 +297,9 @@ Result<std::optional<Store::Placed>> Store::find_first(const SessionId& session,
   if (!id_found.ok() && !key_found.ok()) return std::optional<Placed>{};
 
   const EventSeq seq = keys::last_be64(id_found.ok() ? by_id : by_key);
+  if (id_found.ok() && key_found.ok() && by_id != by_key) {
+    return std::optional<Placed>{{{seq, true, false}, false}};  // The key is another message's.
+  }
   std::string bytes;
   const auto status = db_->Get({}, keys::event(session, seq), &bytes);
   if (!status.ok()) return to_error(status, "reading the first message of an id");

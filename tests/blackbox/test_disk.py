@@ -298,3 +298,70 @@ async def test_a_repeat_is_told_again_and_costs_no_model_call(slow_disk):
         await chat.send("a question", "once")
         await chat.wait(lambda: chat.transcript.repeated, "the first answer, told again")
     assert trouble.upstream.stats()["requests"] == 1
+
+
+async def test_a_key_that_is_being_written_starts_no_run_of_another_message(slow_disk):
+    trouble, faults = slow_disk
+    server = trouble.server
+    async with Chat(server, "key", tokens=True) as chat:
+        await chat.ask("a question", "x")
+        running = await chat.send("endless, please")
+        await chat.text_of(running, 1)
+        faults.delay(500)
+        await chat.cancel(running)
+        # The repeat waits behind the end of the run; its key is written by the next append...
+        repeat = asyncio.create_task(server.apost(
+            "/chat/key/messages", {"message": "a question", "message_id": "x", "on_busy": "reject"},
+            {"Idempotency-Key": "k"}))
+        await chat.end_of(running)
+        # ...during which another message comes with that key.
+        other = await server.apost("/chat/key/messages", {"message": "other", "message_id": "y"},
+                                   {"Idempotency-Key": "k"})
+        faults.off()
+        assert other.status == 422
+        assert (await repeat).status == 202
+        end = await chat.ask("go on", "z")
+        assert end["type"] == "message_end"
+    await server.metric_until("runs_active", lambda n: n == 0)
+
+
+async def test_a_key_that_comes_with_a_repeat_in_flight_is_remembered(slow_disk):
+    trouble, faults = slow_disk
+    server = trouble.server
+    async with Chat(server, "both") as chat:
+        await chat.settle()
+        faults.hold()
+        name = await chat.send("a question")
+        await trouble.upstream.stats_until(lambda s: s["requests"] == 1, "the call")
+        repeat = asyncio.create_task(server.apost(
+            "/chat/both/messages", {"message": "a question", "message_id": name},
+            {"Idempotency-Key": "k"}))
+        # Taken in once the session has answered what came behind it.
+        await until(lambda: server.metric("http_requests_total") > 0, "the request")
+        await chat.settle()
+        faults.off()
+        assert (await repeat).status == 202
+        again = await server.apost("/chat/both/messages", {"message": "a question"},
+                                   {"Idempotency-Key": "k"})
+        assert again.status == 422
+        await chat.end_of(name)
+
+
+async def test_an_interrupting_message_is_next_after_a_crash_too(world):
+    upstream = world.upstream(script=[
+        {"when": "endless", "tokens": 100_000, "token_ms": 10}, {"text": "An answer."}])
+    server = world.server({"storage": {"partial_interval": "20ms"}}, upstream)
+    async with Chat(server, "crash", tokens=True, after=FROM_START) as chat:
+        running = await chat.send("endless, please", "a")
+        await chat.text_of(running, 20)
+        await chat.send("waits", "q")
+        await chat.frame("client_message", message_id="q")
+        await server.apost("/chat/crash/messages",
+                           {"message": "now", "message_id": "b", "on_busy": "interrupt"})
+        server.restart()
+        await chat.resume()
+        for name in ("a", "b", "q"):
+            await chat.end_of(name)
+        ends = [(e["message_id"], e.get("status")) for e in chat.transcript.events
+                if e["type"] in ("message_end", "agent_error")]
+        assert ends == [("a", "cancelled"), ("b", "completed"), ("q", "completed")]

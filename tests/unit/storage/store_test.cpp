@@ -315,6 +315,14 @@ TEST_CASE("a key that comes with another text is no name for the message") {
   CHECK(f.append(request("s", 1, {message("b", "z", "key")}, 1, 1))[0].recorded());
 }
 
+TEST_CASE("the key of one message is refused with another that is known, too") {
+  Fixture f;
+  f.append(request("s", 0, {message("a", "x"), message("b", "y", "key")}));
+  const RecordOutcome mixed = f.append(request("s", 2, {message("a", "x", "key")}, 1, 1))[0];
+  CHECK(mixed.duplicate);
+  CHECK_FALSE(mixed.same_content);
+}
+
 TEST_CASE("what is in memory tells that an id, a key or a whole session is new") {
   Fixture f;
   CHECK(f.store->surely_empty({"s"}));
