@@ -97,11 +97,12 @@ std::optional<storage::AppendRequest> SessionLog::start_append(const SessionId& 
 SessionLog::Landed SessionLog::land(std::span<const storage::RecordOutcome> outcomes,
                                     std::uint64_t epoch) {
   CHECK(appending_ && outcomes.size() == flying_.size());
+  std::vector<Entry> flown = std::exchange(flying_, {});  // An idle session keeps no memory of it.
   Landed landed;
-  landed.told.reserve(flying_.size());
-  landed.entries.reserve(flying_.size());
+  landed.told.reserve(flown.size());
+  landed.entries.reserve(flown.size());
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    Entry& entry = flying_[i];
+    Entry& entry = flown[i];
     if (outcomes[i].recorded()) {
       CHECK(outcomes[i].seq == last_.seq + 1);
       last_ = {epoch, outcomes[i].seq};
@@ -115,7 +116,6 @@ SessionLog::Landed SessionLog::land(std::span<const storage::RecordOutcome> outc
     }
     landed.entries.emplace_back(std::move(entry), outcomes[i]);
   }
-  flying_.clear();
   return landed;
 }
 
