@@ -20,8 +20,8 @@ SteadyTime steady_now() {
 /// Bound of commands held back while the log is being read.
 constexpr std::size_t kStashedMax = 64;
 
-/// Bound of repeats of one message that wait for it to become durable.
-constexpr std::size_t kRepeatsMax = 1'024;
+/// Bound of what waits for one append: repeats of a message, messages to look up, cancels.
+constexpr std::size_t kWaitingMax = 1'024;
 
 void refuse(Submit& submit, Error error) {
   metrics::get().messages_refused.add();
@@ -146,12 +146,17 @@ void SessionActor::handle(Submit& submit) {
   if (first != nullptr && submit.command.idempotency_key.empty()) {
     if (std::get<MessageAccepted>(first->event).text != submit.command.text) {
       refuse(submit, {Errc::already_exists, "this message_id was used with another message"});
-    } else if (first->replies.size() >= kRepeatsMax) {
+    } else if (first->replies.size() >= kWaitingMax) {
       refuse(submit, {Errc::resource_exhausted,
                       "this message was sent too many times before it was durable"});
     } else {
       first->replies.push_back(std::move(submit.reply));  // Answered when that is durable.
     }
+    return;
+  }
+  if (log_.count_waiting() >= kWaitingMax) {
+    refuse(submit, {Errc::resource_exhausted,
+                    "too much waits to be written in this chat; send it again a little later"});
     return;
   }
   const bool known = first != nullptr || log_.is_unfinished(id);
@@ -190,6 +195,11 @@ std::optional<Error> SessionActor::why_refused(const SubmitMessage& message) con
 
 void SessionActor::handle(Cancel& cancel) {
   const auto& wanted = cancel.command.message_id;
+  if (cancel_waiters_.size() + early_cancels_.size() >= kWaitingMax) {
+    cancel.reply(Error{Errc::resource_exhausted,
+                       "too many cancels wait in this chat; send it again a little later"});
+    return;
+  }
   if (try_cancel(cancel.command, cancel.reply)) return;
   if (wanted && join_cancel(*wanted, cancel.reply)) return;
   // Not durable yet, so it has no run to end: asked again when it has.

@@ -76,9 +76,10 @@ class SessionLog {
   bool empty() const noexcept { return last_.seq == 0; }
   /// A message that is not durable yet; null when there is none with this id.
   Entry* find(const MessageId& id);
-  bool accepting() const { return count_accepting() > 0; }
   /// Messages that are not durable yet.
   std::size_t count_accepting() const;
+  /// Entries for the next append.
+  std::size_t count_waiting() const noexcept { return waiting_.size(); }
   /// Events are being recorded, or wait for it.
   bool recording() const;
   bool appending() const noexcept { return appending_; }

@@ -76,7 +76,6 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Tick deadline_ = 0;               ///< 0 for none.
   bool idle_ = true;                ///< Waits for a request.
   bool timed_out_ = false;
-  bool moved_ = false;  ///< The socket belongs to a stream now.
 };
 
 }  // namespace parlance::net

@@ -3,19 +3,17 @@
 // Only the store's own time counts: events are encoded elsewhere, by the sessions.
 
 #include <cstdio>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "benchmarks/support/clock.h"
 #include "benchmarks/support/histogram.h"
 #include "benchmarks/support/report.h"
+#include "benchmarks/support/scratch_directory.h"
 #include "schemas/codec.h"
 #include "storage/store.h"
 
@@ -49,12 +47,9 @@ std::vector<storage::AppendRequest> make_group(const BenchOptions& options, std:
 }
 
 int measure(const BenchOptions& options) {
-  std::string directory = options.dir + "/parlance-store-XXXXXX";
-  if (::mkdtemp(directory.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), "cannot make " + directory);
-  }
+  const bench::ScratchDirectory scratch(options.dir);
   storage::Options store_options;
-  store_options.directory = directory;
+  store_options.directory = scratch / "store";
   auto store = storage::Store::open(store_options);
   if (!store) throw std::runtime_error(store.error().detail);
 
@@ -70,9 +65,6 @@ int measure(const BenchOptions& options) {
     latency.record(took);
     spent_ns += took;
   }
-  store->reset();
-  std::error_code ignored;
-  std::filesystem::remove_all(directory, ignored);
 
   bench::Report report("store-bench");
   report.add("records_per_group", static_cast<double>(options.sessions));

@@ -29,6 +29,7 @@
 #include "benchmarks/support/fd.h"
 #include "benchmarks/support/histogram.h"
 #include "benchmarks/support/report.h"
+#include "benchmarks/support/scratch_directory.h"
 
 namespace {
 
@@ -44,30 +45,6 @@ struct CeilingOptions {
   size_t rounds = 5;
   double seconds = 2;
   std::string json_path;
-};
-
-/// A directory that is gone at the end, whatever happens.
-class ScratchDirectory {
- public:
-  explicit ScratchDirectory(const std::string& parent) {
-    std::string name = parent + "/parlance-ceiling-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(),
-                              "cannot make a directory in " + parent);
-    }
-    path_ = name;
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
 };
 
 /// The latencies of one round and how many records it made durable per second.
@@ -184,7 +161,7 @@ void add_spread(bench::Report& report, const std::string& name, std::vector<doub
 }
 
 int measure(const CeilingOptions& options) {
-  const ScratchDirectory scratch(options.dir);
+  const bench::ScratchDirectory scratch(options.dir);
   Series fdatasync_series;
   std::map<size_t, Series> batch_series;
   for (size_t round = 0; round < options.rounds; ++round) {
