@@ -8,6 +8,37 @@
 
 namespace parlance::agent {
 
+/// One tool of a stack: it answers the queries that its role fits.
+struct StackTool {
+  enum class Kind : unsigned char {
+    prompt,  ///< Answers with its model alone.
+    rag,     ///< Answers from the session's documents.
+  };
+  std::string name;  ///< Unique in its stack.
+  std::string role;  ///< What it is for, in words; read by the decision maker and by its own model.
+  Kind kind = Kind::prompt;
+  std::string provider;    ///< Its model: a name of llm::Options::named; empty: the default ones.
+  std::string embeddings;  ///< rag: the model that embeds; empty: offline, by feature hashing.
+  std::size_t depth = 5;   ///< rag: passages that an answer is made from.
+};
+
+/// What answers the queries of a session that a client authorized: tools, and who picks one.
+struct Stack {
+  bool decides_by_model = false;  ///< Else the tool is picked by the score of what was retrieved.
+  std::string decision_provider;  ///< As StackTool::provider.
+  std::string decision_role;      ///< What the decision maker is told of its task.
+  std::vector<StackTool> tools = {{"general_queries",
+                                   "answer any question that the documents do not answer",
+                                   StackTool::Kind::prompt,
+                                   {},
+                                   {}},
+                                  {"document_tool",
+                                   "answer questions from the documents that the user stored",
+                                   StackTool::Kind::rag,
+                                   {},
+                                   {}}};
+};
+
 struct Options {
   /// The system message of every model call.
   std::string instructions =

@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
+#include "http/transfer_loop.h"
 #include "llm/offline_provider.h"
 #include "llm/openai_provider.h"
 #include "llm/provider_gate.h"
 #include "llm/retry_policy.h"
-#include "llm/transfer_loop.h"
 
 namespace parlance::llm {
 namespace {
@@ -34,7 +34,7 @@ std::size_t connections_max(const Options& options) {
   return std::max<std::size_t>(sum, 16);
 }
 
-std::unique_ptr<Provider> make_provider(const ProviderOptions& options, TransferLoop& loop) {
+std::unique_ptr<Provider> make_provider(const ProviderOptions& options, http::TransferLoop& loop) {
   if (options.kind == ProviderOptions::Kind::offline) {
     return std::make_unique<OfflineProvider>(loop, options);
   }
@@ -58,7 +58,7 @@ std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options) {
     gates.push_back(std::make_shared<ProviderGate>(provider));
     // Said here because gates are made once for the node, providers once for each core.
     if (!provider.api_key.empty() && provider.base_url.starts_with("http://") &&
-        !is_loopback_url(provider.base_url)) {
+        !http::is_loopback_url(provider.base_url)) {
       log::warn("API key is sent unencrypted provider={} url={}", provider.name,
                 log::value(provider.base_url));
     }
@@ -88,7 +88,7 @@ class ModelDispatcher::Impl {
   std::unique_ptr<Call> release(CallId id);
 
   DispatcherSeams seams_;
-  TransferLoop loop_;
+  http::TransferLoop loop_;
   std::vector<Upstream> upstreams_;
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
 };
@@ -244,9 +244,9 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   const std::shared_ptr<const ModelRequest> request_;
   ModelSink& sink_;
   const SteadyTime started_;
-  std::size_t at_ = 0;  // The provider it is with.
-  int tries_ = 0;       // Begun there.
-  TimerId timer_ = 0;   // Backoff, or the time limit of the queue.
+  std::size_t at_ = 0;       // The provider it is with.
+  int tries_ = 0;            // Begun there.
+  http::TimerId timer_ = 0;  // Backoff, or the time limit of the queue.
   ProviderGate::Ticket ticket_ = 0;
   ProviderGate::Permit permit_;
   bool running_ = false;

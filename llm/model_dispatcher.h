@@ -18,17 +18,21 @@ namespace boost::asio {
 class io_context;
 }
 
+namespace parlance::http {
+class TransferLoop;
+}
+
 namespace parlance::llm {
 
 class ProviderGate;
-class TransferLoop;
 
 /// The node's gates, one per provider of `options`, shared by all cores' dispatchers.
 std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options);
 
 /// What a test puts in the place of the real thing; empty members stand for that.
 struct DispatcherSeams {
-  std::function<std::unique_ptr<Provider>(const ProviderOptions&, TransferLoop&)> make_provider;
+  std::function<std::unique_ptr<Provider>(const ProviderOptions&, http::TransferLoop&)>
+      make_provider;
   std::function<double()> jitter;  ///< In [0, 1).
 };
 

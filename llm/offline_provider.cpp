@@ -489,12 +489,12 @@ ModelAnswer offline_answer(const ModelRequest& request) {
 struct OfflineProvider::Call {
   std::shared_ptr<const ModelRequest> request;
   ModelSink* sink = nullptr;
-  TimerId timer = 0;
+  http::TimerId timer = 0;
   std::size_t sent = 0;
   ModelAnswer answer;
 };
 
-OfflineProvider::OfflineProvider(TransferLoop& loop, const ProviderOptions& options)
+OfflineProvider::OfflineProvider(http::TransferLoop& loop, const ProviderOptions& options)
     : loop_(loop), token_delay_(options.offline_token_delay) {}
 
 OfflineProvider::~OfflineProvider() {

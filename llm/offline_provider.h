@@ -10,16 +10,16 @@
 #include <memory>
 #include <unordered_map>
 
+#include "http/transfer_loop.h"
 #include "llm/options.h"
 #include "llm/provider.h"
-#include "llm/transfer_loop.h"
 
 namespace parlance::llm {
 
 class OfflineProvider final : public Provider {
  public:
   /// `loop` must outlive the provider; only its timers are used.
-  OfflineProvider(TransferLoop& loop, const ProviderOptions& options);
+  OfflineProvider(http::TransferLoop& loop, const ProviderOptions& options);
   ~OfflineProvider() override;
 
   void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) override;
@@ -30,7 +30,7 @@ class OfflineProvider final : public Provider {
   void go_on(CallId call);
   void go_on_later(CallId call, Call& state);
 
-  TransferLoop& loop_;
+  http::TransferLoop& loop_;
   const std::chrono::milliseconds token_delay_;
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
 };

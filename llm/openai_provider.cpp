@@ -76,7 +76,7 @@ bool is_transient_status(int status) {
 
 }  // namespace
 
-class OpenAiProvider::Call final : public TransferHandler {
+class OpenAiProvider::Call final : public http::TransferHandler {
  public:
   Call(OpenAiProvider& provider, CallId id, ModelSink& sink)
       : provider_(provider),
@@ -88,7 +88,7 @@ class OpenAiProvider::Call final : public TransferHandler {
         last_byte_(started_) {}
   ~Call() override { stop(); }
 
-  void start(HttpRequest request) {
+  void start(http::Request request) {
     transfer_ = provider_.loop_.start(std::move(request), *this);
     arm();
   }
@@ -103,7 +103,7 @@ class OpenAiProvider::Call final : public TransferHandler {
     }
   }
 
-  void on_head(const HttpHead& head) override {
+  void on_head(const http::ResponseHead& head) override {
     status_ = head.status;
     head_at_ = std::chrono::steady_clock::now();
     if (status_ < 200 || status_ > 299) {
@@ -368,8 +368,8 @@ class OpenAiProvider::Call final : public TransferHandler {
   ModelSink& sink_;
   SseParser parser_;
   AnswerAssembler answer_;
-  TransferId transfer_ = 0;
-  TimerId timer_ = 0;
+  http::TransferId transfer_ = 0;
+  http::TimerId timer_ = 0;
   const SteadyTime started_;
   SteadyTime last_byte_;
   SteadyTime head_at_;
@@ -386,7 +386,7 @@ class OpenAiProvider::Call final : public TransferHandler {
   std::unique_ptr<Call> self_;
 };
 
-OpenAiProvider::OpenAiProvider(TransferLoop& loop, ProviderOptions options)
+OpenAiProvider::OpenAiProvider(http::TransferLoop& loop, ProviderOptions options)
     : loop_(loop),
       options_(std::move(options)),
       key_(trim(options_.api_key)),
@@ -400,7 +400,7 @@ OpenAiProvider::~OpenAiProvider() = default;
 void OpenAiProvider::start(CallId call, std::shared_ptr<const ModelRequest> request,
                            ModelSink& sink) {
   CHECK(!calls_.contains(call));
-  HttpRequest http;
+  http::Request http;
   http.url = url_;
   http.headers = headers_;
   http.body =

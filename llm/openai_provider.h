@@ -13,17 +13,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "http/transfer_loop.h"
 #include "llm/openai_wire.h"
 #include "llm/options.h"
 #include "llm/provider.h"
-#include "llm/transfer_loop.h"
 
 namespace parlance::llm {
 
 class OpenAiProvider final : public Provider {
  public:
   /// `loop` must outlive the provider. Not destroyed from inside one of its callbacks.
-  OpenAiProvider(TransferLoop& loop, ProviderOptions options);
+  OpenAiProvider(http::TransferLoop& loop, ProviderOptions options);
   ~OpenAiProvider() override;
 
   void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) override;
@@ -40,7 +40,7 @@ class OpenAiProvider final : public Provider {
   void keep_draining(std::unique_ptr<Call> call);
   std::unique_ptr<Call> release_draining(Call* call);
 
-  TransferLoop& loop_;
+  http::TransferLoop& loop_;
   const ProviderOptions options_;
   const std::string key_;
   const std::string url_;

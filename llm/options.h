@@ -40,7 +40,9 @@ struct ProviderOptions {
 
 /// Providers in the order they are tried. Empty: the offline provider alone.
 struct Options {
-  std::vector<ProviderOptions> providers;
+  std::vector<ProviderOptions> providers = {};
+  /// Used by the calls that name one of them (ModelRequest::provider), and by no others.
+  std::vector<ProviderOptions> named = {};
 };
 
 }  // namespace parlance::llm

@@ -58,6 +58,7 @@ struct ModelRequest {
   std::vector<ChatMessage> messages;
   std::shared_ptr<const std::vector<ToolDeclaration>> tools;  ///< Null or empty: no tools.
   std::uint64_t answer_tokens_max = 0;                        ///< 0: the provider's default.
+  std::string provider;  ///< The one to call, by its name; empty: the configured ones in order.
 };
 
 /// A whole answer: text, or tool calls (possibly with text before them).

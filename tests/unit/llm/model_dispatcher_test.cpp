@@ -8,8 +8,8 @@
 #include <boost/asio.hpp>
 #include <catch2/catch.hpp>
 
-#include "llm/transfer_loop.h"
-#include "tests/unit/llm/scripted_upstream.h"
+#include "http/transfer_loop.h"
+#include "tests/unit/llm/model_upstream.h"
 
 namespace parlance::llm {
 namespace {
@@ -59,7 +59,7 @@ struct Fixture {
     options.providers = std::move(providers);
     DispatcherSeams seams;
     seams.jitter = [] { return 0.0; };
-    seams.make_provider = [this](const ProviderOptions&, TransferLoop&) {
+    seams.make_provider = [this](const ProviderOptions&, http::TransferLoop&) {
       auto provider = std::make_unique<FakeProvider>();
       fakes.push_back(provider.get());
       return provider;
@@ -317,7 +317,7 @@ TEST_CASE("dispatchers of two cores share the node's places") {
   boost::asio::io_context second_io;
   FakeProvider* fake = nullptr;
   DispatcherSeams seams;
-  seams.make_provider = [&fake](const ProviderOptions&, TransferLoop&) {
+  seams.make_provider = [&fake](const ProviderOptions&, http::TransferLoop&) {
     auto provider = std::make_unique<FakeProvider>();
     fake = provider.get();
     return provider;

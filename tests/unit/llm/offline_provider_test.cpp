@@ -8,7 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/json.h"
-#include "tests/unit/llm/scripted_upstream.h"
+#include "tests/unit/llm/model_upstream.h"
 
 namespace parlance::llm {
 namespace {
@@ -139,7 +139,7 @@ TEST_CASE("the offline provider survives text that is no UTF-8 and very long con
 
 TEST_CASE("the offline provider streams word by word") {
   boost::asio::io_context io;
-  TransferLoop loop(io);
+  http::TransferLoop loop(io);
   ProviderOptions options;
   options.offline_token_delay = std::chrono::milliseconds(GENERATE(0, 1));
   OfflineProvider provider(loop, options);
@@ -155,7 +155,7 @@ TEST_CASE("the offline provider streams word by word") {
 
 TEST_CASE("an offline answer can be cancelled in its midst") {
   boost::asio::io_context io;
-  TransferLoop loop(io);
+  http::TransferLoop loop(io);
   OfflineProvider provider(loop, ProviderOptions{});
   RecordingSink sink;
   sink.when_text = [&] {

@@ -8,7 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/json.h"
-#include "tests/unit/llm/scripted_upstream.h"
+#include "tests/unit/llm/model_upstream.h"
 
 namespace parlance::llm {
 namespace {
@@ -40,7 +40,7 @@ struct Fixture {
 
   boost::asio::io_context io;
   ScriptedUpstream upstream;
-  TransferLoop loop;
+  http::TransferLoop loop;
   ProviderOptions options;
   RecordingSink sink;
   std::unique_ptr<OpenAiProvider> provider;

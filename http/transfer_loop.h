@@ -24,14 +24,14 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace parlance::llm {
+namespace parlance::http {
 
 /// Names a transfer or a timer of one loop; never reused, never 0.
 using TransferId = std::uint64_t;
 using TimerId = std::uint64_t;
 
 /// A POST. The scheme of `url` must be http or https.
-struct HttpRequest {
+struct Request {
   std::string url;
   std::vector<std::string> headers;  ///< "Name: value".
   std::string body;
@@ -40,7 +40,7 @@ struct HttpRequest {
 };
 
 /// What is known once the headers of the final response are in. Views hold during the callback.
-struct HttpHead {
+struct ResponseHead {
   int status = 0;
   std::string_view content_type;
   std::string_view retry_after;  ///< As sent: seconds or a date. Empty: none.
@@ -50,7 +50,7 @@ struct HttpHead {
 class TransferHandler {
  public:
   virtual ~TransferHandler() = default;
-  virtual void on_head(const HttpHead& head) = 0;
+  virtual void on_head(const ResponseHead& head) = 0;
   /// `bytes` is valid during the call only.
   virtual void on_body(std::string_view bytes) = 0;
   /// Last callback of a transfer that was not cancelled. Success: the response ended as HTTP says
@@ -72,7 +72,7 @@ class TransferLoop {
   TransferLoop& operator=(const TransferLoop&) = delete;
 
   /// `handler` must outlive the transfer.
-  TransferId start(HttpRequest request, TransferHandler& handler);
+  TransferId start(Request request, TransferHandler& handler);
 
   /// Ends a transfer without a further callback and closes its connection at once (over HTTP/2: its
   /// stream). From inside a callback that happens as soon as the callback has returned.
@@ -91,4 +91,4 @@ class TransferLoop {
   std::shared_ptr<Impl> impl_;
 };
 
-}  // namespace parlance::llm
+}  // namespace parlance::http

@@ -1,4 +1,4 @@
-#include "llm/transfer_loop.h"
+#include "http/transfer_loop.h"
 
 #include <memory>
 #include <optional>
@@ -8,16 +8,16 @@
 #include <boost/asio.hpp>
 #include <catch2/catch.hpp>
 
-#include "tests/unit/llm/scripted_upstream.h"
+#include "tests/unit/http/scripted_upstream.h"
 
-namespace parlance::llm {
+namespace parlance::http {
 namespace {
 
 using namespace std::chrono_literals;
 using namespace test;
 
 struct RecordingHandler final : TransferHandler {
-  void on_head(const HttpHead& head) override {
+  void on_head(const ResponseHead& head) override {
     ++heads;
     status = head.status;
     content_type = head.content_type;
@@ -175,4 +175,4 @@ TEST_CASE("only this machine's own addresses are loopback") {
   CHECK_FALSE(is_loopback_url("http://10.0.0.1"));
 }
 
-}  // namespace parlance::llm
+}  // namespace parlance::http

@@ -1,4 +1,4 @@
-#include "llm/transfer_loop.h"
+#include "http/transfer_loop.h"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +19,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-namespace parlance::llm {
+namespace parlance::http {
 namespace {
 
 /// Ready sockets handled in one turn of the event loop. Bounds how long other work on the core
@@ -116,7 +116,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
   void open() { wait_for_sockets(); }
   ~Impl();
 
-  TransferId start(HttpRequest request, TransferHandler& handler);
+  TransferId start(Request request, TransferHandler& handler);
   void cancel(TransferId id);
   TimerId schedule(std::chrono::milliseconds delay, std::function<void()> fn);
   void cancel_timer(TimerId id);
@@ -130,7 +130,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
     std::string ca_file;  ///< Of every request on this handle.
     TransferHandler* handler = nullptr;
     TransferId id = 0;
-    HttpRequest request;
+    Request request;
     std::unique_ptr<curl_slist, SlistFree> headers;
     int status = 0;
     bool head_done = false;
@@ -328,7 +328,7 @@ std::unique_ptr<TransferLoop::Impl::Transfer> TransferLoop::Impl::take_handle(
 
 void TransferLoop::Impl::prepare(Transfer& transfer) {
   CURL* easy = transfer.easy;
-  const HttpRequest& request = transfer.request;
+  const Request& request = transfer.request;
   curl_slist* list = nullptr;
   const auto add = [&](const char* header) {
     curl_slist* longer = curl_slist_append(list, header);
@@ -361,7 +361,7 @@ void TransferLoop::Impl::prepare(Transfer& transfer) {
   transfer.reason[0] = '\0';
 }
 
-TransferId TransferLoop::Impl::start(HttpRequest request, TransferHandler& handler) {
+TransferId TransferLoop::Impl::start(Request request, TransferHandler& handler) {
   std::unique_ptr<Transfer> transfer = take_handle(request.ca_file);
   transfer->id = ++last_id_;
   transfer->handler = &handler;
@@ -537,7 +537,7 @@ TransferLoop::TransferLoop(boost::asio::io_context& io, std::size_t connections_
 
 TransferLoop::~TransferLoop() = default;
 
-TransferId TransferLoop::start(HttpRequest request, TransferHandler& handler) {
+TransferId TransferLoop::start(Request request, TransferHandler& handler) {
   return impl_->start(std::move(request), handler);
 }
 
@@ -557,4 +557,4 @@ void TransferLoop::post(std::function<void()> fn) {
   impl_->post(std::move(fn));
 }
 
-}  // namespace parlance::llm
+}  // namespace parlance::http
