@@ -151,6 +151,32 @@ void CoreGateway::end_runs_once() {
   }
 }
 
+void CoreGateway::create_client(Scope /*scope*/, AuthorizedReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+void CoreGateway::refresh_client(SessionId /*client*/, std::string /*secret*/,
+                                 AuthorizedReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+void CoreGateway::change_lifecycle(const SessionId& /*client*/, LifecycleCommand /*command*/,
+                                   StatusReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+void CoreGateway::store(const SessionId& /*client*/, StoreDocuments /*command*/, StoreReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+void CoreGateway::await_end(const SessionId& /*session*/, MessageId /*message*/,
+                            StatusReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+void CoreGateway::read_passages(const SessionId& /*session*/, std::vector<PassageId> /*ids*/,
+                                PassagesReply reply) {
+  reply(Error{Errc::unavailable, "no clients yet"});
+}
+bool CoreGateway::in_background(std::function<void()> /*work*/, std::function<void()> /*done*/) {
+  return false;
+}
+
 bool CoreGateway::stopping() const {
   return node_.stopping.load(std::memory_order_relaxed);
 }

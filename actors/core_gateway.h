@@ -35,6 +35,15 @@ class CoreGateway final : public SessionGateway {
   void read(const SessionId& session, ReadEvents range, PageReply reply) override;
   std::uint64_t run_once(std::string task, RunOnceReply reply) override;
   void cancel_run_once(std::uint64_t run) override;
+  void create_client(Scope scope, AuthorizedReply reply) override;
+  void refresh_client(SessionId client, std::string secret, AuthorizedReply reply) override;
+  void change_lifecycle(const SessionId& client, LifecycleCommand command,
+                        StatusReply reply) override;
+  void store(const SessionId& client, StoreDocuments command, StoreReply reply) override;
+  void await_end(const SessionId& session, MessageId message, StatusReply reply) override;
+  void read_passages(const SessionId& session, std::vector<PassageId> ids,
+                     PassagesReply reply) override;
+  bool in_background(std::function<void()> work, std::function<void()> done) override;
   bool stopping() const override;
   bool ready() const override;
 

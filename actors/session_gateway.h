@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "schemas/client.h"
 #include "schemas/command.h"
+#include "schemas/document.h"
 #include "schemas/event.h"
 #include "schemas/ids.h"
 #include "schemas/query.h"
@@ -37,6 +39,13 @@ struct RunOnceStep {
   std::string text;
 };
 
+/// A client that may come in.
+struct Authorized {
+  SessionId client;  ///< Also its session.
+  Scope scope = Scope::temporary;
+  std::string secret;  ///< The only time that it is told.
+};
+
 class SessionGateway {
  public:
   using SubmitReply = std::function<void(Result<SubmitAccepted>)>;
@@ -45,6 +54,9 @@ class SessionGateway {
   using PageReply = std::function<void(Result<EventPage>)>;
   using SnapshotReply = std::function<void(std::optional<TextSnapshot>)>;
   using RunOnceReply = std::function<void(Result<std::vector<RunOnceStep>>)>;
+  using AuthorizedReply = std::function<void(Result<Authorized>)>;
+  using StoreReply = std::function<void(Result<DocumentsAccepted>)>;
+  using PassagesReply = std::function<void(Result<std::vector<PassageText>>)>;
 
   virtual ~SessionGateway() = default;
 
@@ -77,6 +89,42 @@ class SessionGateway {
   virtual std::uint64_t run_once(std::string task, RunOnceReply reply) = 0;
   /// Ends that run: nobody waits for its answer any more. It is still replied to.
   virtual void cancel_run_once(std::uint64_t run) = 0;
+
+  // ---- Clients that authorize sessions of their own ----
+
+  /// Makes a client and its session (ON_AUTH). The reply comes after both are durable.
+  /// Errors: resource_exhausted (too many wait for it), unavailable.
+  virtual void create_client(Scope scope, AuthorizedReply reply) = 0;
+
+  /// Lets a persistent client in again (ON_AUTH with its secret). Errors: unauthenticated (unknown,
+  /// temporary or deactivated client, wrong secret: never told apart), and as above.
+  virtual void refresh_client(SessionId client, std::string secret, AuthorizedReply reply) = 0;
+
+  /// ON_INIT, ON_CLOSE, and whether the client may come in at all: `initialize`, `close`, `check`.
+  /// A close ends the session's runs first. Success once it is durable.
+  /// Errors: unauthenticated (no such client, or deactivated), failed_precondition (the session's
+  /// state does not fit; nothing has changed), unavailable.
+  virtual void change_lifecycle(const SessionId& client, LifecycleCommand command,
+                                StatusReply reply) = 0;
+
+  /// ON_STORE: keeps the documents, all or none, and replies when they can be found.
+  /// Errors: unauthenticated, failed_precondition, already_exists (an id or the key is in use),
+  /// unsupported, unprocessable and too_large (of a document, which is named), resource_exhausted
+  /// (too much waits), unavailable.
+  virtual void store(const SessionId& client, StoreDocuments command, StoreReply reply) = 0;
+
+  /// Replies when the message has its terminal event, at once where it has. The run is in the log
+  /// then. Errors: unavailable (the run is stalled: the store refuses writes).
+  virtual void await_end(const SessionId& session, MessageId message, StatusReply reply) = 0;
+
+  /// The passages of a session by their ids, those that exist, in the order asked.
+  /// Errors: unavailable, corrupted.
+  virtual void read_passages(const SessionId& session, std::vector<PassageId> ids,
+                             PassagesReply reply) = 0;
+
+  /// Runs `work` on a thread where it may take long, then `done` here. `work` must not throw.
+  /// False, and neither is called: too much waits already.
+  virtual bool in_background(std::function<void()> work, std::function<void()> done) = 0;
 
   /// True once the node is stopping: new messages are refused with unavailable.
   virtual bool stopping() const = 0;

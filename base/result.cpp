@@ -30,6 +30,12 @@ const char* to_string(Errc code) noexcept {
       return "corrupted";
     case Errc::internal:
       return "internal";
+    case Errc::too_large:
+      return "too_large";
+    case Errc::unsupported:
+      return "unsupported";
+    case Errc::unprocessable:
+      return "unprocessable";
   }
   return "internal";
 }

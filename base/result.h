@@ -23,6 +23,9 @@ enum class Errc : unsigned char {
   cancelled,            ///< Somebody asked for it to stop.
   corrupted,            ///< Stored bytes do not decode.
   internal,             ///< A bug of ours.
+  too_large,            ///< Over a limit of size that waiting does not change.
+  unsupported,          ///< Of a type that is not taken here.
+  unprocessable,        ///< Well-formed, but what it holds cannot be used.
 };
 
 /// The name of `code` as written in logs and tests, such as "invalid_argument".

@@ -100,7 +100,12 @@ int status_of(Errc code) noexcept {
     case Errc::not_found:
       return 404;
     case Errc::already_exists:
+    case Errc::unprocessable:
       return 422;
+    case Errc::too_large:
+      return 413;
+    case Errc::unsupported:
+      return 415;
     case Errc::failed_precondition:
     case Errc::cancelled:
       return 409;

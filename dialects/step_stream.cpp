@@ -154,7 +154,15 @@ struct RecordedWriter {
     append_message_id(out, failed.message_id);
     append_place(out, event.cursor);
   }
+  // Of the session and no message: shown() keeps them from here.
+  void operator()(const LifecycleChanged& /*changed*/) const { out += '{'; }
+  void operator()(const DocumentsStored& /*stored*/) const { out += '{'; }
 };
+
+bool of_message(const Event& event) noexcept {
+  return !std::holds_alternative<LifecycleChanged>(event) &&
+         !std::holds_alternative<DocumentsStored>(event);
+}
 
 /// Role, content and step type of one entry of the history; nothing for the end of a run.
 struct Entry {
@@ -234,7 +242,7 @@ ClientFrame parse_frame(std::string_view text, const Limits& limits) {
 // ---- Server frames ----
 
 bool shown(const Event& event, bool acks) noexcept {
-  return acks || !std::holds_alternative<MessageAccepted>(event);
+  return of_message(event) && (acks || !std::holds_alternative<MessageAccepted>(event));
 }
 
 void append_recorded(std::string& out, std::string_view chat_id, const RecordedEvent& event) {
@@ -317,7 +325,7 @@ void append_pong(std::string& out, std::string_view chat_id,
 }
 
 bool in_history(const Event& event) noexcept {
-  return !std::holds_alternative<RunEnded>(event);
+  return of_message(event) && !std::holds_alternative<RunEnded>(event);
 }
 
 std::size_t append_history(std::string& out, std::span<const RecordedEvent> events) {

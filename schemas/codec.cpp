@@ -1,12 +1,16 @@
 #include "schemas/codec.h"
 
-#include <cstring>
+#include <iterator>
+
+#include "schemas/fields.h"
 
 namespace parlance {
 namespace {
 
+using fields::Reader;
+using fields::Writer;
+
 // Layout: version byte, kind byte, time (varint ms), then the kind's fields in order.
-// Integers are LEB128 varints; strings and lists are a varint count and then their content.
 constexpr std::uint8_t kVersion = 1;
 
 enum class Kind : std::uint8_t {
@@ -14,90 +18,21 @@ enum class Kind : std::uint8_t {
   step_recorded = 2,
   run_ended = 3,
   run_failed = 4,
+  lifecycle_changed = 5,
+  documents_stored = 6,
 };
 
-class Writer {
- public:
-  explicit Writer(std::string& out) : out_(out) {}
+void write(Writer& w, const ModelUsage& usage) {
+  w.number(usage.tokens_in);
+  w.number(usage.tokens_out);
+}
 
-  void byte(std::uint8_t value) { out_ += static_cast<char>(value); }
-  void number(std::uint64_t value) {
-    while (value >= 0x80) {
-      byte(static_cast<std::uint8_t>(value) | 0x80);
-      value >>= 7;
-    }
-    byte(static_cast<std::uint8_t>(value));
-  }
-  void text(std::string_view value) {
-    number(value.size());
-    out_ += value;
-  }
-  void usage(const ModelUsage& usage) {
-    number(usage.tokens_in);
-    number(usage.tokens_out);
-  }
-
- private:
-  std::string& out_;
-};
-
-/// Reads fields in order; after the first failure every read yields an empty value and `ok` is
-/// false, so that the caller checks once at the end.
-class Reader {
- public:
-  explicit Reader(std::string_view in) : in_(in) {}
-
-  std::uint8_t byte() {
-    if (in_.empty()) return fail<std::uint8_t>();
-    const auto value = static_cast<std::uint8_t>(in_.front());
-    in_.remove_prefix(1);
-    return value;
-  }
-  /// A byte that is at most `highest`, for enumerations.
-  std::uint8_t byte_up_to(std::uint8_t highest) {
-    const std::uint8_t value = byte();
-    return value <= highest ? value : fail<std::uint8_t>();
-  }
-  std::uint64_t number() {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const std::uint8_t part = byte();
-      if (shift == 63 && part > 1) break;  // More than 64 bits.
-      value |= static_cast<std::uint64_t>(part & 0x7f) << shift;
-      if ((part & 0x80) == 0) return value;
-    }
-    return fail<std::uint64_t>();
-  }
-  /// A count of things of which each takes at least one byte.
-  std::size_t count() {
-    const std::uint64_t value = number();
-    return value <= in_.size() ? static_cast<std::size_t>(value) : fail<std::size_t>();
-  }
-  std::string text() {
-    const std::size_t size = count();
-    std::string value(in_.substr(0, size));
-    in_.remove_prefix(size);
-    return value;
-  }
-  ModelUsage usage() {
-    ModelUsage usage;
-    usage.tokens_in = number();
-    usage.tokens_out = number();
-    return usage;
-  }
-  bool ok() const { return ok_; }
-  bool at_end() const { return in_.empty(); }
-
- private:
-  template <class T>
-  T fail() {
-    ok_ = false;
-    in_ = {};
-    return T{};
-  }
-  std::string_view in_;
-  bool ok_ = true;
-};
+ModelUsage read_usage(Reader& r) {
+  ModelUsage usage;
+  usage.tokens_in = r.number();
+  usage.tokens_out = r.number();
+  return usage;
+}
 
 void write(Writer& w, const MessageAccepted& e) {
   w.byte(static_cast<std::uint8_t>(e.on_busy));
@@ -127,14 +62,25 @@ void write(Writer& w, const StepRecorded& e) {
 void write(Writer& w, const RunEnded& e) {
   w.byte(static_cast<std::uint8_t>(e.outcome));
   w.text(e.message_id.text);
-  w.usage(e.usage);
+  write(w, e.usage);
 }
 
 void write(Writer& w, const RunFailed& e) {
   w.byte(static_cast<std::uint8_t>(e.code));
   w.text(e.message_id.text);
   w.text(e.error);
-  w.usage(e.usage);
+  write(w, e.usage);
+}
+
+void write(Writer& w, const LifecycleChanged& e) {
+  w.byte(static_cast<std::uint8_t>(e.state));
+}
+
+void write(Writer& w, const DocumentsStored& e) {
+  w.number(e.set);
+  w.text(e.digest);
+  w.texts(e.tools);
+  w.texts(e.document_ids);
 }
 
 Event read_message_accepted(Reader& r) {
@@ -170,24 +116,39 @@ Event read_run_ended(Reader& r) {
   RunEnded e;
   e.outcome = static_cast<RunOutcome>(r.byte_up_to(1));
   e.message_id.text = r.text();
-  e.usage = r.usage();
+  e.usage = read_usage(r);
   return e;
 }
 
 Event read_run_failed(Reader& r) {
   RunFailed e;
-  e.code = static_cast<Errc>(r.byte_up_to(static_cast<std::uint8_t>(Errc::internal)));
+  e.code = static_cast<Errc>(r.byte_up_to(static_cast<std::uint8_t>(Errc::unprocessable)));
   e.message_id.text = r.text();
   e.error = r.text();
-  e.usage = r.usage();
+  e.usage = read_usage(r);
+  return e;
+}
+
+Event read_lifecycle_changed(Reader& r) {
+  constexpr auto kHighest = static_cast<std::uint8_t>(LifecycleState::deactivated);
+  return LifecycleChanged{static_cast<LifecycleState>(r.byte_up_to(kHighest))};
+}
+
+Event read_documents_stored(Reader& r) {
+  DocumentsStored e;
+  e.set = r.number();
+  e.digest = r.text();
+  e.tools = r.texts();
+  e.document_ids = r.texts();
   return e;
 }
 
 }  // namespace
 
 std::string encode(const Event& event, WallTime time) {
-  constexpr Kind kKinds[] = {Kind::message_accepted, Kind::step_recorded, Kind::run_ended,
-                             Kind::run_failed};
+  constexpr Kind kKinds[] = {Kind::message_accepted,  Kind::step_recorded,
+                             Kind::run_ended,         Kind::run_failed,
+                             Kind::lifecycle_changed, Kind::documents_stored};
   static_assert(std::variant_size_v<Event> == std::size(kKinds));
   std::string out;
   Writer w(out);
@@ -216,6 +177,12 @@ Result<DecodedEvent> decode(std::string_view bytes) {
       break;
     case Kind::run_failed:
       out.event = read_run_failed(r);
+      break;
+    case Kind::lifecycle_changed:
+      out.event = read_lifecycle_changed(r);
+      break;
+    case Kind::documents_stored:
+      out.event = read_documents_stored(r);
       break;
     default:
       return Error{Errc::corrupted, "event of an unknown kind"};

@@ -23,6 +23,8 @@ struct SubmitMessage {
   std::string text;  ///< Valid UTF-8.
   OnBusy on_busy = OnBusy::queue;
   std::string idempotency_key;  ///< Empty when the caller gave none.
+  /// From the session's own client: refused unless the session was authorized and initialized.
+  bool of_client = false;
 };
 
 /// Ends one message's run, or takes it out of the queue. Without an id: the run in progress.

@@ -17,7 +17,16 @@ const char* to_string(StepType type) noexcept {
 }
 
 const MessageId& message_of(const Event& event) noexcept {
-  return std::visit([](const auto& e) -> const MessageId& { return e.message_id; }, event);
+  static const MessageId none;
+  return std::visit(
+      [](const auto& e) -> const MessageId& {
+        if constexpr (requires { e.message_id; }) {
+          return e.message_id;
+        } else {
+          return none;
+        }
+      },
+      event);
 }
 
 bool is_terminal(const Event& event) noexcept {

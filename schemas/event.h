@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "schemas/client.h"
 #include "schemas/command.h"
 #include "schemas/ids.h"
 #include "schemas/model_call.h"
@@ -59,9 +60,23 @@ struct RunFailed {
   ModelUsage usage;
 };
 
-using Event = std::variant<MessageAccepted, StepRecorded, RunEnded, RunFailed>;
+/// The client's session went on in its life. Belongs to no message.
+struct LifecycleChanged {
+  LifecycleState state = LifecycleState::authorized;
+};
 
-/// The message an event belongs to. Every recorded event belongs to exactly one.
+/// A set of documents is there. Belongs to no message.
+struct DocumentsStored {
+  std::uint64_t set = 0;
+  std::string digest;  ///< Of the request, for repeats of its key.
+  std::vector<std::string> tools;
+  std::vector<std::string> document_ids;
+};
+
+using Event = std::variant<MessageAccepted, StepRecorded, RunEnded, RunFailed, LifecycleChanged,
+                           DocumentsStored>;
+
+/// The message an event belongs to; an empty id for those that belong to none.
 const MessageId& message_of(const Event& event) noexcept;
 
 /// True for the event that ends its message: RunEnded and RunFailed.

@@ -88,6 +88,13 @@ class FakeGateway final : public actors::SessionGateway {
   void submit(const SessionId&, SubmitMessage, SubmitReply) override { FAIL(); }
   void cancel(const SessionId&, CancelMessage, StatusReply) override { FAIL(); }
   void ping(const SessionId&, std::string, PingReply) override { FAIL(); }
+  void create_client(Scope, AuthorizedReply) override { FAIL(); }
+  void refresh_client(SessionId, std::string, AuthorizedReply) override { FAIL(); }
+  void change_lifecycle(const SessionId&, LifecycleCommand, StatusReply) override { FAIL(); }
+  void store(const SessionId&, StoreDocuments, StoreReply) override { FAIL(); }
+  void await_end(const SessionId&, MessageId, StatusReply) override { FAIL(); }
+  void read_passages(const SessionId&, std::vector<PassageId>, PassagesReply) override { FAIL(); }
+  bool in_background(std::function<void()>, std::function<void()>) override { return false; }
   std::uint64_t run_once(std::string, RunOnceReply) override {
     FAIL();
     return 0;

@@ -16,7 +16,7 @@ inline ModelUsage random_usage(Seeded& random) {
 
 inline Event random_event(Seeded& random) {
   const MessageId id{random.text(3)};
-  switch (random.below(4)) {
+  switch (random.below(6)) {
     case 0:
       return MessageAccepted{id, random.text(20), static_cast<OnBusy>(random.below(4))};
     case 1: {
@@ -32,8 +32,15 @@ inline Event random_event(Seeded& random) {
     }
     case 2:
       return RunEnded{id, static_cast<RunOutcome>(random.below(2)), random_usage(random)};
+    case 3:
+      return LifecycleChanged{static_cast<LifecycleState>(random.below(5))};
+    case 4:
+      return DocumentsStored{random_number(random),
+                             random.text(9),
+                             {random.text(2)},
+                             {random.text(3), random.text(3)}};
     default:
-      return RunFailed{id, random.text(9), static_cast<Errc>(random.below(12)),
+      return RunFailed{id, random.text(9), static_cast<Errc>(random.below(15)),
                        random_usage(random)};
   }
 }
