@@ -95,6 +95,24 @@ Status to_status(CURLcode code, const char* reason, bool sent) {
   }
 }
 
+/// Sets all that an earlier request on the same handle may have set otherwise.
+void set_method(CURL* easy, const Request& request) {
+  const bool has_body = request.method == Method::post || request.method == Method::put;
+  CHECK(has_body || request.body.empty());
+  if (has_body) {
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
+  } else {
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+  }
+  const char* name = nullptr;
+  if (request.method == Method::put) name = "PUT";
+  if (request.method == Method::delete_) name = "DELETE";
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, name);
+}
+
 }  // namespace
 
 bool is_loopback_url(std::string_view url) {
@@ -341,9 +359,7 @@ void TransferLoop::Impl::prepare(Transfer& transfer) {
 
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-  curl_easy_setopt(easy, CURLOPT_POST, 1L);
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
+  set_method(easy, request);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(request.connect_timeout.count()));
   // Waiting for the first connection's handshake lets a burst of calls share it over HTTP/2; a

@@ -30,13 +30,16 @@ namespace parlance::http {
 using TransferId = std::uint64_t;
 using TimerId = std::uint64_t;
 
-/// A POST. The scheme of `url` must be http or https.
+enum class Method : unsigned char { post, put, get, delete_ };
+
+/// The scheme of `url` must be http or https.
 struct Request {
   std::string url;
-  std::vector<std::string> headers;  ///< "Name: value".
-  std::string body;
+  std::vector<std::string> headers;                  ///< "Name: value".
+  std::string body;                                  ///< Of a POST or a PUT only.
   std::chrono::milliseconds connect_timeout{5'000};  ///< Name lookup, TCP and TLS together.
   std::string ca_file = {};  ///< Certificates to trust instead of the system's, as PEM; or empty.
+  Method method = Method::post;
 };
 
 /// What is known once the headers of the final response are in. Views hold during the callback.

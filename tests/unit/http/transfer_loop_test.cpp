@@ -74,6 +74,31 @@ TEST_CASE("a body of a megabyte is sent and received whole") {
   CHECK(handler.body == body);
 }
 
+TEST_CASE("every method is sent as it is, also on a connection that served another one before") {
+  boost::asio::io_context io;
+  std::string body;
+  ScriptedUpstream upstream(io, [&](int, const std::string& sent) {
+    body = sent;
+    return Reply{{http_response("200 OK", "x")}};
+  });
+  TransferLoop loop(io);
+  const auto sent = [&](Method method, std::string with) {
+    RecordingHandler handler;
+    Request request{upstream.base_url(), {}, std::move(with)};
+    request.method = method;
+    loop.start(std::move(request), handler);
+    REQUIRE(run_until(io, [&] { return handler.ends == 1; }));
+    CHECK(handler.body == "x");
+    return upstream.last_head.substr(0, upstream.last_head.find(' ')) + ":" + body;
+  };
+  CHECK(sent(Method::post, "one") == "POST:one");
+  CHECK(sent(Method::get, "") == "GET:");
+  CHECK(sent(Method::put, "two") == "PUT:two");
+  CHECK(sent(Method::delete_, "") == "DELETE:");
+  CHECK(sent(Method::post, "") == "POST:");
+  CHECK(upstream.connections == 1);
+}
+
 TEST_CASE("a host name is looked up without stopping the loop") {
   boost::asio::io_context io;
   ScriptedUpstream upstream(
