@@ -22,15 +22,25 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<ProviderOptions> providers_of(const Options& options) {
+/// Those that are tried in order.
+std::vector<ProviderOptions> providers_in_order(const Options& options) {
   if (options.providers.empty()) return {ProviderOptions{}};
   return options.providers;
+}
+
+/// All: those in order, then those that only a call that names them uses.
+std::vector<ProviderOptions> providers_of(const Options& options) {
+  std::vector<ProviderOptions> all = providers_in_order(options);
+  all.insert(all.end(), options.named.begin(), options.named.end());
+  return all;
 }
 
 /// Enough that a burst of all the calls there may be leaves its connections open for the next one.
 std::size_t connections_max(const Options& options) {
   std::size_t sum = 0;
-  for (const ProviderOptions& provider : options.providers) sum += provider.in_flight_max;
+  for (const ProviderOptions& provider : providers_of(options)) {
+    if (provider.kind != ProviderOptions::Kind::offline) sum += provider.in_flight_max;
+  }
   return std::max<std::size_t>(sum, 16);
 }
 
@@ -84,12 +94,22 @@ class ModelDispatcher::Impl {
     std::unique_ptr<Provider> provider;
   };
 
+  /// Those that a call may use, by their place in `upstreams_`: [first, last).
+  struct Range {
+    std::size_t first = 0;
+    std::size_t last = 0;
+  };
+
+  /// Empty when `name` is that of no named provider.
+  Range range_of(std::string_view name) const;
+
   /// Ends the call and returns it, so that its sink is called last of all.
   std::unique_ptr<Call> release(CallId id);
 
   DispatcherSeams seams_;
   http::TransferLoop loop_;
   std::vector<Upstream> upstreams_;
+  const std::size_t in_order_;  // Of those, the first so many; the others have to be named.
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
 };
 
@@ -105,6 +125,18 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   ~Call() override {
     stop_waiting();
     if (running_) upstream().provider->cancel(id_);
+  }
+
+  void begin() {
+    const Range range = dispatcher_.range_of(request_->provider);
+    if (range.first == range.last) {
+      give_up({Errc::failed_precondition,
+               fmt::format("no provider is called {}", request_->provider), false, std::nullopt});
+      return;
+    }
+    at_ = range.first;
+    last_ = range.last;
+    enter();
   }
 
   /// Asks for a place at the current provider and begins when it has one.
@@ -213,7 +245,7 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   }
 
   void fall_back(ModelFailure failure) {
-    if (at_ + 1 == dispatcher_.upstreams_.size()) {
+    if (at_ + 1 == last_) {
       give_up(std::move(failure));
       return;
     }
@@ -227,7 +259,8 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 
   void give_up(ModelFailure failure) {
     metrics::get().model_failures.add();
-    log::warn("model call failed provider={} tries={} detail={}", upstream().options.name, tries_,
+    log::warn("model call failed provider={} tries={} detail={}",
+              last_ == 0 ? log::value(request_->provider) : upstream().options.name, tries_,
               log::value(failure.detail));
     const CallId id = id_;
     const std::unique_ptr<Call> self = dispatcher_.release(id);
@@ -245,6 +278,7 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   ModelSink& sink_;
   const SteadyTime started_;
   std::size_t at_ = 0;       // The provider it is with.
+  std::size_t last_ = 0;     // Behind the last one it may go to; 0 before it is known.
   int tries_ = 0;            // Begun there.
   http::TimerId timer_ = 0;  // Backoff, or the time limit of the queue.
   ProviderGate::Ticket ticket_ = 0;
@@ -255,7 +289,9 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 
 ModelDispatcher::Impl::Impl(boost::asio::io_context& io, const Options& options,
                             std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams)
-    : seams_(std::move(seams)), loop_(io, connections_max(options)) {
+    : seams_(std::move(seams)),
+      loop_(io, connections_max(options)),
+      in_order_(providers_in_order(options).size()) {
   if (!seams_.make_provider) seams_.make_provider = &make_provider;
   if (!seams_.jitter) seams_.jitter = &random_unit;
   const std::vector<ProviderOptions> providers = providers_of(options);
@@ -277,8 +313,16 @@ void ModelDispatcher::Impl::start(CallId id, std::shared_ptr<const ModelRequest>
   // A refusal would otherwise reach the sink from inside this function.
   loop_.post([this, id] {
     const auto found = calls_.find(id);
-    if (found != calls_.end()) found->second->enter();
+    if (found != calls_.end()) found->second->begin();
   });
+}
+
+ModelDispatcher::Impl::Range ModelDispatcher::Impl::range_of(std::string_view name) const {
+  if (name.empty()) return {0, in_order_};
+  for (std::size_t i = in_order_; i < upstreams_.size(); ++i) {
+    if (upstreams_[i].options.name == name) return {i, i + 1};
+  }
+  return {};
 }
 
 std::unique_ptr<ModelDispatcher::Impl::Call> ModelDispatcher::Impl::release(CallId id) {

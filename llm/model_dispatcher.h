@@ -1,5 +1,6 @@
 // Sends a model call to the first provider that can take it: waits for a place, retries with
-// backoff before the first token, opens and closes circuit breakers, falls back in order.
+// backoff before the first token, opens and closes circuit breakers, falls back in order. A call
+// that names a provider (ModelRequest::provider) goes to that one of Options::named, or fails.
 // One per core, on that core's thread; what is counted for the whole node is in ProviderGate.
 //
 // After the first delta of a call nothing is retried here: the failure goes to the caller, who
@@ -26,7 +27,8 @@ namespace parlance::llm {
 
 class ProviderGate;
 
-/// The node's gates, one per provider of `options`, shared by all cores' dispatchers.
+/// The node's gates, one per provider of `options`, named ones included, shared by all cores'
+/// dispatchers.
 std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options);
 
 /// What a test puts in the place of the real thing; empty members stand for that.

@@ -55,8 +55,11 @@ ProviderOptions upstream_options(const std::string& name) {
 }
 
 struct Fixture {
-  explicit Fixture(std::vector<ProviderOptions> providers) {
+  /// `fakes` are those of `providers`, then those of `named`.
+  explicit Fixture(std::vector<ProviderOptions> providers,
+                   std::vector<ProviderOptions> named = {}) {
     options.providers = std::move(providers);
+    options.named = std::move(named);
     DispatcherSeams seams;
     seams.jitter = [] { return 0.0; };
     seams.make_provider = [this](const ProviderOptions&, http::TransferLoop&) {
@@ -67,6 +70,11 @@ struct Fixture {
     dispatcher = std::make_unique<ModelDispatcher>(io, options, make_gates(options), seams);
   }
   void start(CallId call) { dispatcher->start(call, ask("Hi"), sink); }
+  void start_at(const std::string& provider, CallId call) {
+    auto request = std::make_shared<ModelRequest>(*ask("Hi"));
+    request->provider = provider;
+    dispatcher->start(call, std::move(request), sink);
+  }
   bool runs(CallId call, std::size_t provider = 0) {
     return run_until(io, [&] { return fakes[provider]->running.contains(call); });
   }
@@ -334,6 +342,81 @@ TEST_CASE("dispatchers of two cores share the node's places") {
   CHECK(second_fake.starts == 0);
   first_fake.finish(1);
   REQUIRE(run_until(second_io, [&] { return second_fake.starts == 1; }));
+}
+
+TEST_CASE("a call that names a provider goes to that one, whatever the order says") {
+  Fixture f({upstream_options("a")}, {upstream_options("b"), upstream_options("c")});
+  f.start_at("c", 1);
+  REQUIRE(f.runs(1, 2));
+  f.fakes[2]->finish(1);
+  CHECK(f.sink.answers.size() == 1);
+  CHECK(f.fakes[0]->starts + f.fakes[1]->starts == 0);
+}
+
+TEST_CASE("a call that names a provider has that one's tries and no fallback") {
+  Fixture f({upstream_options("a")}, {upstream_options("b"), upstream_options("c")});
+  f.start_at("b", 1);
+  for (int tries = 1; tries <= 3; ++tries) {
+    REQUIRE(f.runs(1, 1));
+    CHECK(f.sink.ends() == 0);
+    f.fakes[1]->fail(1);
+  }
+  CHECK(f.sink.failures.size() == 1);
+  f.settle();
+  CHECK(f.fakes[0]->starts + f.fakes[2]->starts == 0);
+}
+
+TEST_CASE("a call that names no provider never falls back to a named one") {
+  Fixture f({upstream_options("a")}, {upstream_options("b")});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  f.fakes[0]->fail(1, false);
+  CHECK(f.sink.failures.size() == 1);
+  f.settle();
+  CHECK(f.fakes[1]->starts == 0);
+}
+
+TEST_CASE("a named provider has places and a breaker of its own") {
+  ProviderOptions named = upstream_options("b");
+  named.in_flight_max = 1;
+  named.queue_max = 0;
+  named.breaker_failures = 1;
+  named.breaker_open = 60s;
+  named.tries_max = 1;
+  Fixture f({upstream_options("a")}, {named});
+  f.start_at("b", 1);
+  REQUIRE(f.runs(1, 1));
+  f.start_at("b", 2);
+  REQUIRE(run_until(f.io, [&] { return f.sink.failures.size() == 1; }));
+  CHECK(f.sink.failures[0].code == Errc::resource_exhausted);
+  f.fakes[1]->fail(1);
+  f.start_at("b", 3);
+  REQUIRE(run_until(f.io, [&] { return f.sink.failures.size() == 3; }));
+  CHECK(f.sink.failures[2].code == Errc::unavailable);
+  CHECK(f.fakes[1]->starts == 1);
+  f.start(4);
+  CHECK(f.runs(4));
+}
+
+TEST_CASE("a call that names an unknown provider fails at once") {
+  // Those in order cannot be named: a name says that the call is for that one alone.
+  const std::string name = GENERATE("x", "a");
+  Fixture f({upstream_options("a")}, {upstream_options("b")});
+  f.start_at(name, 1);
+  CHECK(f.sink.ends() == 0);
+  REQUIRE(run_until(f.io, [&] { return f.sink.failures.size() == 1; }));
+  CHECK(f.sink.failures[0].code == Errc::failed_precondition);
+  CHECK_FALSE(f.sink.failures[0].retryable);
+  CHECK(f.sink.failures[0].detail == "no provider is called " + name);
+  CHECK(f.fakes[0]->starts + f.fakes[1]->starts == 0);
+}
+
+TEST_CASE("beside the offline provider a named one may be configured") {
+  Fixture f({}, {upstream_options("b")});
+  f.start_at("b", 1);
+  REQUIRE(f.runs(1, 1));
+  f.start(2);
+  CHECK(f.runs(2, 0));
 }
 
 TEST_CASE("without any provider configured the offline one answers") {
