@@ -1,6 +1,7 @@
 # One program for all unit tests; one ctest entry per file, so a failure names its file and a crash
 # costs only that file's other tests. Single tests: build/dev/bin/parlance_unit_tests "name*".
 find_package(Catch2 2.13 REQUIRED)
+pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 
 file(GLOB_RECURSE unit_tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/*_test.cpp")
 file(GLOB test_support CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../support/*.cpp")
@@ -10,7 +11,7 @@ add_executable(parlance_unit_tests
 set_target_properties(parlance_unit_tests PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
 target_link_libraries(parlance_unit_tests PRIVATE
-  parlance_options ${parlance_libraries} Catch2::Catch2 Threads::Threads)
+  parlance_options ${parlance_libraries} Catch2::Catch2 PkgConfig::libzip Threads::Threads)
 if(TARGET parlance_sanitizer_defaults)
   target_link_libraries(parlance_unit_tests PRIVATE parlance_sanitizer_defaults)
 endif()

@@ -1,0 +1,25 @@
+// Takes away from this process, for good, what reading a document does not need: other processes
+// and programs, sockets, opening files in any way, more memory and time than the limits. What is
+// left is computing, and reading and writing what is open already.
+//
+// Call it once, from the only thread, after everything was loaded and before the first byte of a
+// document was read.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "base/result.h"
+
+namespace parlance::extract {
+
+struct Confinement {
+  std::size_t memory_bytes_max = 0;  ///< Address space. Not limited under a sanitizer, which
+                                     ///< reserves terabytes of it.
+  std::chrono::seconds cpu_max{0};   ///< SIGXCPU ends the process at the limit.
+};
+
+/// Errors: unavailable (the kernel refuses a limit or the system call filter).
+Status confine(const Confinement& confinement);
+
+}  // namespace parlance::extract
