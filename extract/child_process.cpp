@@ -1,0 +1,152 @@
+#include "extract/child_process.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace parlance::extract {
+namespace {
+
+Error unavailable(std::string_view what, int error) {
+  return {Errc::unavailable, fmt::format("{}: {}", what, std::generic_category().message(error))};
+}
+
+/// What the child has before its program starts. posix_spawn carries it out, so that nothing of
+/// ours runs between fork and exec, where only one of our threads would exist.
+class Preparation {
+ public:
+  explicit Preparation(int socket) {
+    posix_spawn_file_actions_init(&actions_);
+    add(posix_spawn_file_actions_adddup2(&actions_, socket, STDIN_FILENO));
+    add(posix_spawn_file_actions_adddup2(&actions_, socket, STDOUT_FILENO));
+    // What a library says about a document there would be text of strangers in our log.
+    add(posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0));
+    add(posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
+
+    posix_spawnattr_init(&attributes_);
+    sigset_t none;
+    sigset_t all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    add(posix_spawnattr_setsigmask(&attributes_, &none));
+    add(posix_spawnattr_setsigdefault(&attributes_, &all));
+    add(posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+  }
+  Preparation(const Preparation&) = delete;
+  Preparation& operator=(const Preparation&) = delete;
+  ~Preparation() {
+    posix_spawn_file_actions_destroy(&actions_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+
+  int spawn(pid_t& pid, const std::string& program, char* const* argv) const {
+    char* const environment[] = {nullptr};
+    if (error_ != 0) return error_;
+    return posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv, environment);
+  }
+
+ private:
+  void add(int error) {
+    if (error_ == 0) error_ = error;
+  }
+  posix_spawn_file_actions_t actions_{};
+  posix_spawnattr_t attributes_{};
+  int error_ = 0;
+};
+
+}  // namespace
+
+Result<ChildProcess> ChildProcess::start(const std::string& program,
+                                         const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = arguments;
+  words.insert(words.begin(), program);
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return unavailable("cannot make a socket pair", errno);
+  }
+  pid_t pid = -1;
+  const int error = Preparation(ends[1]).spawn(pid, program, argv.data());
+  close(ends[1]);
+  if (error != 0) {
+    close(ends[0]);
+    return unavailable("cannot start " + program, error);
+  }
+  return ChildProcess(pid, ends[0]);
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), socket_(std::exchange(other.socket_, -1)) {}
+
+ChildProcess::~ChildProcess() {
+  end();
+}
+
+Status ChildProcess::wait_for(short events, short& ready, Deadline deadline) {
+  using namespace std::chrono;
+  for (;;) {
+    const auto left = ceil<milliseconds>(deadline - steady_clock::now()).count();
+    if (left <= 0) return Error{Errc::deadline_exceeded, "the child did not get on in time"};
+    pollfd one{socket_, events, 0};
+    const int result = poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    if (result < 0 && errno != EINTR) return unavailable("poll", errno);
+    if (result > 0) {
+      ready = one.revents;
+      return {};
+    }
+  }
+}
+
+Status ChildProcess::send(std::span<const char> bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    short ready = 0;
+    if (auto waited = wait_for(POLLIN | POLLOUT, ready, deadline); !waited) return waited;
+    if ((ready & POLLOUT) == 0 || (ready & (POLLIN | POLLHUP | POLLERR)) != 0) {
+      return Error{Errc::unavailable, "the child did not hear the request out"};
+    }
+    const ssize_t put = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno != EINTR && errno != EAGAIN) return unavailable("send", errno);
+    if (put > 0) bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+  return {};
+}
+
+Status ChildProcess::receive(std::span<char> bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    short ready = 0;
+    if (auto waited = wait_for(POLLIN, ready, deadline); !waited) return waited;
+    const ssize_t got = recv(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (got == 0) return Error{Errc::unavailable, "the child has closed its end"};
+    if (got < 0 && errno != EINTR && errno != EAGAIN) return unavailable("recv", errno);
+    if (got > 0) bytes = bytes.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
+int ChildProcess::end() noexcept {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  if (pid_ < 0) return 0;
+  const pid_t pid = std::exchange(pid_, -1);
+  // Not reaped yet, so the id is still the child's own, also when it has ended already.
+  kill(pid, SIGKILL);
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+}  // namespace parlance::extract

@@ -1,0 +1,47 @@
+// A child process with one socket as its standard input and output: no other descriptor of ours, no
+// environment, standard error thrown away. Destruction kills it by its id and reaps it.
+// Owner: one call of extract_texts. Thread: that call's.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+namespace parlance::extract {
+
+class ChildProcess {
+ public:
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  /// Starts `program` with `arguments`. Errors: unavailable.
+  static Result<ChildProcess> start(const std::string& program,
+                                    const std::vector<std::string>& arguments);
+
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&&) = delete;
+  ~ChildProcess();
+
+  /// Sends all of `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end, or
+  /// speaks before it has heard everything).
+  Status send(std::span<const char> bytes, Deadline deadline);
+
+  /// Fills `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end).
+  Status receive(std::span<char> bytes, Deadline deadline);
+
+  /// Kills and reaps the child, once. The status as waitpid gives it; 0 when it was reaped before.
+  int end() noexcept;
+
+ private:
+  ChildProcess(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
+  Status wait_for(short events, short& ready, Deadline deadline);
+
+  pid_t pid_;
+  int socket_;
+};
+
+}  // namespace parlance::extract
