@@ -15,6 +15,16 @@ namespace {
 using namespace parlance;
 
 constexpr int kBadUsage = 2;
+/// In the working directory; read where STACK_CONFIG names no other.
+constexpr const char* kStackFile = "stack.yaml";
+
+/// "file:line: text". What is not about a line is of the environment or the command line, and names
+/// which in its text; or of a file that it names.
+std::string in_words(const app::CommandLine& line, const config::Problem& problem) {
+  if (problem.line == 0) return fmt::format("parlance: {}", problem.text);
+  return fmt::format("{}:{}: {}", problem.file.empty() ? line.config_file : problem.file,
+                     problem.line, problem.text);
+}
 
 /// The settings, or nothing after all problems were told on standard error.
 std::optional<config::Settings> load_settings(const app::CommandLine& line) {
@@ -28,14 +38,10 @@ std::optional<config::Settings> load_settings(const app::CommandLine& line) {
     yaml = std::move(*text);
   }
   std::vector<config::Problem> problems;
-  auto settings = config::read_settings(yaml, config::process_environment, problems, line.listen);
+  auto settings =
+      config::read_settings(yaml, config::process_environment, problems, line.listen, kStackFile);
   for (const config::Problem& problem : problems) {
-    if (problem.line > 0) {
-      fmt::print(stderr, "{}:{}: {}\n", line.config_file, problem.line, problem.text);
-    } else {
-      // Of the environment or the command line: the text names which.
-      fmt::print(stderr, "parlance: {}\n", problem.text);
-    }
+    fmt::print(stderr, "{}\n", in_words(line, problem));
   }
   if (!problems.empty()) return std::nullopt;
   if (!line.data.empty()) settings.storage.directory = line.data;
@@ -59,8 +65,11 @@ void print_welcome(const std::vector<std::string>& addresses) {
   std::fflush(stdout);
 }
 
-int serve(const config::Settings& settings) {
+int serve(const app::CommandLine& line, const config::Settings& settings) {
   log::set_level(settings.log_level);
+  for (const config::Problem& warning : settings.warnings) {
+    log::warn("configuration warning={}", log::value(in_words(line, warning)));
+  }
   // Blocked before any thread exists, so that every thread inherits it and only this one waits.
   sigset_t stops;
   sigemptyset(&stops);
@@ -93,7 +102,10 @@ int main(int argc, char** argv) {
   try {
     const auto settings = load_settings(line);
     if (!settings) return kBadUsage;
-    if (line.action == app::CommandLine::Action::serve) return serve(*settings);
+    if (line.action == app::CommandLine::Action::serve) return serve(line, *settings);
+    for (const config::Problem& warning : settings->warnings) {
+      fmt::print(stderr, "warning: {}\n", in_words(line, warning));
+    }
     fmt::print("{} and environment: no problems\n",
                line.config_file.empty() ? "defaults" : line.config_file);
     return 0;

@@ -69,4 +69,10 @@ bool possible_origin(std::string_view text) {
          (authority[end] == ':' && is_written_port(scheme, authority.substr(end + 1)));
 }
 
+bool possible_host(std::string_view text) {
+  if (text.starts_with('[')) return !text.empty() && host_end(text) == text.size();
+  const bool v6 = text.find(':') != text.rfind(':');
+  return consists_of(text, v6 ? ":." : "-._");
+}
+
 }  // namespace parlance::config

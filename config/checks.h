@@ -13,4 +13,7 @@ std::string_view problem_with_client_key(std::string_view key);
 /// without the scheme's own port, or "null" or "file://" for a page without a host.
 bool possible_origin(std::string_view text);
 
+/// Whether `text` may be the name or the address of a host; IPv6 with or without brackets.
+bool possible_host(std::string_view text);
+
 }  // namespace parlance::config

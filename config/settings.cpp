@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "base/listen_address.h"
 #include "config/checks.h"
+#include "config/endpoint.h"
+#include "config/environment.h"
+#include "config/stack.h"
 #include "config/yaml_reader.h"
 
 namespace parlance::config {
@@ -204,23 +209,6 @@ void read_agent(Section section, agent::Options& agent) {
   section.finish();
 }
 
-void check_base_url(Section& section, const char* key, const std::string& url) {
-  if (!url.starts_with("http://") && !url.starts_with("https://")) {
-    section.problem(key, "must begin with http:// or https://");
-  }
-}
-
-/// Told here rather than by the first call: the handshake would say the same of every call.
-void check_ca_file(Section& section, const char* key, const std::string& path) {
-  if (path.empty()) return;
-  const auto text = read_file(path);
-  if (!text) {
-    section.problem(key, text.error().detail);
-  } else if (text->find("CERTIFICATE-----") == std::string::npos) {
-    section.problem(key, fmt::format("{} holds no certificate in PEM form", path));
-  }
-}
-
 llm::ProviderOptions read_provider(Section& section, const Environment& environment) {
   llm::ProviderOptions out;
   out.kind = llm::ProviderOptions::Kind::openai;
@@ -288,6 +276,19 @@ void read_storage(Section section, storage::Options& storage, actors::Options& s
   section.finish();
 }
 
+void read_documents(Section section, rag::Options& documents) {
+  section.read("passage_tokens", documents.passage_tokens, 50, 8'000);
+  section.read("overlap_tokens", documents.overlap_tokens, 0, 4'000);
+  if (documents.overlap_tokens > documents.passage_tokens / 2) {
+    section.problem("overlap_tokens", "must be at most half of passage_tokens");
+  }
+  section.read_bytes("index_bytes_max", documents.index_bytes_max, kMiB, 1'024 * kGiB);
+  section.read("exact_passages_max", documents.exact_passages_max, 1, 10'000'000);
+  section.read("connect_timeout", documents.connect_timeout, 10ms, 10min);
+  section.read("request_timeout", documents.request_timeout, 10ms, 1h);
+  section.finish();
+}
+
 void read_root(Section& root, Settings& out, const Environment& environment,
                const std::vector<std::string>& listen) {
   std::string level;
@@ -313,27 +314,31 @@ void read_root(Section& root, Settings& out, const Environment& environment,
   read_agent(root.section("agent"), out.agent);
   read_providers(root, out.models, environment);
   read_storage(root.section("storage"), out.storage, out.sessions);
-  root.finish();
+  read_documents(root.section("documents"), out.documents);
 }
 
-void read_environment(Settings& out, const Environment& environment,
-                      std::vector<Problem>& problems) {
-  if (const std::string level = environment("LOG_LEVEL"); !level.empty()) {
-    const auto parsed = log::parse_level(level);
-    if (parsed) {
-      out.log_level = *parsed;
-    } else {
-      problems.push_back({0, "LOG_LEVEL: " + parsed.error().detail});
-    }
+/// The file that STACK_CONFIG names, else `beside` if it is there; else empty.
+std::string find_stack_file(const Environment& environment, const std::string& beside) {
+  std::string named = environment("STACK_CONFIG");
+  std::error_code ignored;
+  if (!named.empty() || beside.empty() || !std::filesystem::exists(beside, ignored)) return named;
+  return beside;
+}
+
+/// The stack of the server's own file. Where there is a `stack_file`, for its problems alone.
+void read_own_stack(Section& root, Settings& out, const Environment& environment,
+                    const std::string& stack_file) {
+  const bool given = !root.is_empty("stack");
+  const std::size_t before = root.problem_count();
+  Section section = root.section("stack");
+  if (!given || root.problem_count() != before) return;
+  if (stack_file.empty()) {
+    read_stack(std::move(section), environment, out);
+    return;
   }
-  if (const std::string url = environment("DATABASE_URL"); !url.empty()) {
-    constexpr std::string_view kScheme = "rocksdb://";
-    if (url.starts_with(kScheme) && url.size() > kScheme.size()) {
-      out.storage.directory = url.substr(kScheme.size());
-    } else {
-      problems.push_back({0, "DATABASE_URL must be rocksdb:///path/of/a/directory"});
-    }
-  }
+  Settings unused = out;
+  read_stack(std::move(section), environment, unused);
+  out.warnings.push_back({root.line("stack"), fmt::format("stack is not used: {} is", stack_file)});
 }
 
 }  // namespace
@@ -344,20 +349,24 @@ std::string process_environment(const char* name) {
 }
 
 Settings read_settings(std::string_view yaml, const Environment& environment,
-                       std::vector<Problem>& problems, const std::vector<std::string>& listen) {
+                       std::vector<Problem>& problems, const std::vector<std::string>& listen,
+                       const std::string& stack_file) {
   Settings out;
-  YAML::Node document;
-  try {
-    document = YAML::Load(std::string(yaml));
-  } catch (const YAML::Exception& e) {
-    problems.push_back({e.mark.is_null() ? 0 : e.mark.line + 1, "not valid YAML: " + e.msg});
-    return out;
+  const auto document = parse_yaml(yaml, problems);
+  const std::string stack_path = find_stack_file(environment, stack_file);
+  if (document) {
+    Section root(*document, "", problems);
+    read_root(root, out, environment, listen);
+    read_own_stack(root, out, environment, stack_path);
+    root.finish();
   }
-  Section root(document, "", problems);
-  read_root(root, out, environment, listen);
+  if (!stack_path.empty()) read_stack_file(stack_path, environment, out, problems);
   read_environment(out, environment, problems);
-  std::stable_sort(problems.begin(), problems.end(),
-                   [](const Problem& a, const Problem& b) { return a.line < b.line; });
+  for (std::vector<Problem>* list : {&problems, &out.warnings}) {
+    std::stable_sort(list->begin(), list->end(), [](const Problem& a, const Problem& b) {
+      return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+    });
+  }
   return out;
 }
 

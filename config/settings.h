@@ -1,5 +1,6 @@
-// The whole configuration of a node: one YAML file and a few environment variables, read into each
-// folder's options. Only this folder parses, only app/ sees all of it.
+// The whole configuration of a node: one YAML file, perhaps a second one for the stack, and a few
+// environment variables, read into each folder's options. Only this folder parses, only app/ sees
+// all of it.
 #pragma once
 
 #include <functional>
@@ -10,13 +11,23 @@
 
 #include "actors/options.h"
 #include "agent/options.h"
+#include "auth/options.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "llm/options.h"
 #include "net/options.h"
+#include "rag/options.h"
 #include "storage/options.h"
 
 namespace parlance::config {
+
+/// One thing wrong with the configuration, or a warning about it. `line` is 0 where it is not about
+/// a line, `file` empty where it is not about another file than the server's own.
+struct Problem {
+  int line = 0;
+  std::string text;
+  std::string file = {};
+};
 
 struct Settings {
   log::Level log_level = log::Level::info;
@@ -29,12 +40,11 @@ struct Settings {
   agent::Options agent;
   llm::Options models;
   storage::Options storage;
-};
-
-/// One thing wrong with the configuration. `line` is 0 where it is not about a line.
-struct Problem {
-  int line = 0;
-  std::string text;
+  agent::Stack stack;
+  rag::Options documents;
+  auth::Options auth;  ///< Without a key where none is configured: see auth/key_file.h.
+  /// What is accepted but had better be known, for the log at start.
+  std::vector<Problem> warnings;
 };
 
 /// Reads a variable of the environment; empty when it is not set.
@@ -44,12 +54,18 @@ std::string process_environment(const char* name);
 /// Reads `yaml` (empty: all defaults) and then the environment, which wins:
 ///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first
 ///   PARLANCE_API_KEYS                               keys for clients, joined by commas
-///   LOG_LEVEL, DATABASE_URL (rocksdb:///path)
-/// `listen`, where it is not empty, is the command line's and stands for the file's.
-/// Reported are, in the file's order: keys that are unknown or given twice, wrong types, values out
-/// of range, and whatever else would keep the server from starting or could never work.
+///   LOG_LEVEL; DATABASE_URL, SESSION_DB_URL (rocksdb:///path)
+///   ACCESS_TOKEN_SECRET_KEY, ACCESS_TOKEN_ALGORITHM, ACCESS_TOKEN_EXPIRE_MINUTES
+///   STACK_CONFIG                                    the stack file
+/// `listen`, where it is not empty, is the command line's and stands for the file's. The stack is
+/// that of the stack file; without STACK_CONFIG that is `stack_file`, if there is such a file; else
+/// it is the `stack` of `yaml`, else agent::Stack's default.
+/// Reported are, in each file's order, the server's own file first: keys that are unknown or given
+/// twice, wrong types, values out of range, and whatever else would keep the server from starting
+/// or could never work.
 Settings read_settings(std::string_view yaml, const Environment& environment,
-                       std::vector<Problem>& problems, const std::vector<std::string>& listen = {});
+                       std::vector<Problem>& problems, const std::vector<std::string>& listen = {},
+                       const std::string& stack_file = {});
 
 /// The text of `path`. Errors: unavailable (cannot be read), resource_exhausted (over 1 MiB).
 Result<std::string> read_file(const std::string& path);

@@ -69,5 +69,23 @@ TEST_CASE("an origin that is possible is admitted where it is listed") {
   CHECK(net::Authentication(options).admits_origin(origin, "other.example"));
 }
 
+// ---- Hosts ----
+
+TEST_CASE("a host is a name or an address") {
+  const std::string_view host =
+      GENERATE("localhost"sv, "chroma.example"sv, "under_score"sv, "10.0.0.7"sv, "0.0.0.0"sv,
+               "::1"sv, "[::1]"sv, "2001:db8::1"sv, "::ffff:10.0.0.7"sv);
+  CAPTURE(host);
+  CHECK(possible_host(host));
+}
+
+TEST_CASE("what holds more than a host, or less, is none") {
+  const std::string_view host =
+      GENERATE(""sv, "http://h"sv, "h:80"sv, "h/x"sv, "a b"sv, "user@h"sv, "[::1]:80"sv, "[::1"sv,
+               "[]"sv, "h\n"sv, "::1/64"sv, "بيت"sv);
+  CAPTURE(host);
+  CHECK_FALSE(possible_host(host));
+}
+
 }  // namespace
 }  // namespace parlance::config

@@ -1,4 +1,5 @@
-// config/parlance.example.yaml promises that it shows every key with its default.
+// config/parlance.example.yaml promises that it shows every key with its default, and
+// config/stack.example.yaml that it shows every key of a stack.
 
 #include <map>
 #include <regex>
@@ -120,6 +121,12 @@ Values values_of(const Settings& s) {
       {"storage.readers", text(s.sessions.readers)},
       {"storage.partial_interval", text(s.sessions.partial_interval)},
       {"storage.partial_bytes", text(s.sessions.partial_bytes)},
+      {"documents.passage_tokens", text(s.documents.passage_tokens)},
+      {"documents.overlap_tokens", text(s.documents.overlap_tokens)},
+      {"documents.index_bytes_max", text(s.documents.index_bytes_max)},
+      {"documents.exact_passages_max", text(s.documents.exact_passages_max)},
+      {"documents.connect_timeout", text(s.documents.connect_timeout)},
+      {"documents.request_timeout", text(s.documents.request_timeout)},
   };
   for (const llm::ProviderOptions& p : s.models.providers) {
     out.merge(Values{
@@ -234,8 +241,11 @@ TEST_CASE("every key of the example file sets its own option and no other") {
 
 TEST_CASE("the example file shows every key that is known") {
   std::vector<Problem> problems;
-  read("x: 1\nagent: {x: 1}\nlimits: {x: 1}\nstorage: {x: 1}\nproviders: [{x: 1}]\n", problems);
-  REQUIRE(problems.size() == 5);
+  read(
+      "x: 1\nagent: {x: 1}\nlimits: {x: 1}\nstorage: {x: 1}\ndocuments: {x: 1}\n"
+      "providers: [{x: 1}]\n",
+      problems);
+  REQUIRE(problems.size() == 6);
   const std::string yaml = example();
   for (const Problem& problem : problems) {
     constexpr std::string_view kBefore = "known are: ";
@@ -246,6 +256,46 @@ TEST_CASE("the example file shows every key that is known") {
       CHECK(yaml.find(key + ":") != std::string::npos);
     }
   }
+}
+
+// ---- The stack ----
+
+Settings read_stack_example(const std::string& key, std::vector<Problem>& problems) {
+  return read_settings(
+      "",
+      [&](const char* name) { return std::string(name) == "OPENAI_API_KEY" ? key : std::string(); },
+      problems, {}, PARLANCE_SOURCE_DIR "/config/stack.example.yaml");
+}
+
+TEST_CASE("the example stack has no problem") {
+  std::vector<Problem> problems;
+  const Settings settings = read_stack_example("sk", problems);
+  for (const Problem& problem : problems) UNSCOPED_INFO(problem.line << ": " << problem.text);
+  CHECK(problems.empty());
+  CHECK(settings.models.named.size() == 3);
+  CHECK(settings.stack.decides_by_model);
+}
+
+TEST_CASE("the example stack shows every key that is known") {
+  std::vector<Problem> problems;
+  read(
+      "stack: {x: 1, decision_maker: {x: 1}, vector_db: {x: 1},\n"
+      "        tools: [{x: 1, ai_client: {x: 1}}]}\n",
+      problems);
+  const std::string yaml = *read_file(PARLANCE_SOURCE_DIR "/config/stack.example.yaml");
+  int lists = 0;
+  for (const Problem& problem : problems) {
+    constexpr std::string_view kBefore = "known are: ";
+    if (problem.text.find(kBefore) == std::string::npos) continue;
+    ++lists;
+    std::string known = problem.text.substr(problem.text.find(kBefore) + kBefore.size()) + ", ";
+    for (std::size_t end; (end = known.find(", ")) != std::string::npos; known.erase(0, end + 2)) {
+      const std::string key = known.substr(0, end);
+      CAPTURE(problem.text, key);
+      CHECK(yaml.find(key + ":") != std::string::npos);
+    }
+  }
+  CHECK(lists == 5);
 }
 
 }  // namespace

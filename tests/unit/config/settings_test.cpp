@@ -334,9 +334,98 @@ TEST_CASE("the environment's data directory wins") {
 }
 
 TEST_CASE("another kind of database is a problem that says what is possible") {
-  const std::string url = GENERATE("sqlite:///x.db", "rocksdb://", "postgres://h/d", "/plain");
-  CHECK(Reading("", {{"DATABASE_URL", url}}).told() ==
-        Told{"0: DATABASE_URL must be rocksdb:///path/of/a/directory"});
+  const std::string name = GENERATE("DATABASE_URL", "SESSION_DB_URL");
+  const std::string url = GENERATE("rocksdb://", "postgres://h/d", "/plain", "rocksdb:/x");
+  CHECK(Reading("", {{name, url}}).told() ==
+        Told{"0: " + name + " must be rocksdb:///path/of/a/directory"});
+}
+
+TEST_CASE("a database of SQLite is a problem that says how to import it") {
+  const std::string name = GENERATE("DATABASE_URL", "SESSION_DB_URL");
+  const std::string url = GENERATE("sqlite://sessions.db", "sqlite:///x.db");
+  CHECK(Reading("", {{name, url}}).told() ==
+        Told{"0: " + name +
+             " must be rocksdb:///path/of/a/directory; `parlance import-kiss FILE` imports the "
+             "sessions of an SQLite file into such a directory"});
+}
+
+TEST_CASE("the sessions' database is the data directory too") {
+  CHECK(Reading("data: /a", {{"SESSION_DB_URL", "rocksdb:///b/c"}}).settings.storage.directory ==
+        "/b/c");
+  const Reading both("", {{"SESSION_DB_URL", "rocksdb:///b"}, {"DATABASE_URL", "rocksdb:///b"}});
+  CHECK(both.told().empty());
+  CHECK(both.settings.storage.directory == "/b");
+}
+
+TEST_CASE("two databases that differ are a problem") {
+  CHECK(
+      Reading("", {{"SESSION_DB_URL", "rocksdb:///b"}, {"DATABASE_URL", "rocksdb:///c"}}).told() ==
+      Told{"0: DATABASE_URL and SESSION_DB_URL name two directories, but there is one store; give "
+           "one of them"});
+}
+
+// ---- Access tokens ----
+
+TEST_CASE("access tokens are as the environment says") {
+  const Reading reading("", {{"ACCESS_TOKEN_SECRET_KEY", "0123456789abcdef0123456789abcdef"},
+                             {"ACCESS_TOKEN_ALGORITHM", "HS512"},
+                             {"ACCESS_TOKEN_EXPIRE_MINUTES", "5"}});
+  CHECK(reading.told().empty());
+  CHECK(reading.settings.warnings.empty());
+  CHECK(reading.settings.auth.secret_key == "0123456789abcdef0123456789abcdef");
+  CHECK(reading.settings.auth.algorithm == "HS512");
+  CHECK(reading.settings.auth.expires == 5min);
+}
+
+TEST_CASE("without a word of the environment access tokens have their defaults") {
+  const auth::Options auth = Reading("").settings.auth;
+  CHECK(auth.secret_key.empty());
+  CHECK(auth.algorithm == "HS256");
+  CHECK(auth.expires == 30min);
+}
+
+TEST_CASE("a secret key that is weak is taken with a warning that does not show it") {
+  const std::string key = GENERATE("your-secure-random-secret-key", "0123456789abcdef",
+                                   "0123456789abcdef0123456789abcde");
+  const Reading reading("", {{"ACCESS_TOKEN_SECRET_KEY", key}});
+  CHECK(reading.told().empty());
+  CHECK(reading.settings.auth.secret_key == key);
+  REQUIRE(reading.settings.warnings.size() == 1);
+  CHECK(reading.settings.warnings[0].text.find(key) == std::string::npos);
+}
+
+TEST_CASE("the secret key of the documents is told as known to everybody") {
+  const Reading reading("", {{"ACCESS_TOKEN_SECRET_KEY", "your-secure-random-secret-key"}});
+  CHECK(reading.settings.warnings.at(0).text ==
+        "ACCESS_TOKEN_SECRET_KEY is the example of the documents: anybody can make tokens that "
+        "this server takes");
+}
+
+TEST_CASE("a secret key that is too short or too long is a problem") {
+  const std::string key = GENERATE(std::string(15, 'k'), std::string(1'025, 'k'));
+  CHECK(Reading("", {{"ACCESS_TOKEN_SECRET_KEY", key}}).told() ==
+        Told{"0: ACCESS_TOKEN_SECRET_KEY must have from 16 to 1024 bytes, better 32 random ones; "
+             "without it a key is made in the data directory"});
+}
+
+TEST_CASE("an algorithm that is not of the three is a problem") {
+  const std::string name = GENERATE("none", "hs256", "RS256", "HS256 ", "HS1");
+  CHECK(Reading("", {{"ACCESS_TOKEN_ALGORITHM", name}}).told() ==
+        Told{"0: ACCESS_TOKEN_ALGORITHM must be one of: HS256, HS384, HS512"});
+}
+
+TEST_CASE("a lifetime of tokens that is no number of minutes is a problem") {
+  const std::string text = GENERATE("0", "-1", "half", "1.5", "30m", "525601", "99999999999", " 1");
+  CHECK(Reading("", {{"ACCESS_TOKEN_EXPIRE_MINUTES", text}}).told() ==
+        Told{"0: ACCESS_TOKEN_EXPIRE_MINUTES must be a whole number from 1 to 525600"});
+}
+
+// ---- Documents ----
+
+TEST_CASE("passages that would hardly advance are a problem") {
+  CHECK(Reading("documents:\n  passage_tokens: 100\n  overlap_tokens: 51\n").told() ==
+        Told{"3: documents.overlap_tokens must be at most half of passage_tokens"});
+  CHECK(Reading("documents: {passage_tokens: 100, overlap_tokens: 50}").told().empty());
 }
 
 TEST_CASE("problems of the environment come before those of the file") {
