@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "llm/passage_quotes.h"
+#include "llm/text_folding.h"
 
 namespace parlance::llm {
 namespace {
@@ -25,6 +27,7 @@ constexpr std::size_t kConversationBytesMax = 16'384;
 constexpr std::size_t kTermsMax = 24;
 constexpr std::size_t kQuotesMax = 3;
 constexpr std::size_t kQuoteBytesMax = 240;
+constexpr std::size_t kSentenceBytesMax = 600;  // Of a document: it is the answer.
 constexpr std::size_t kOutputBytesMax = 4'096;
 
 /// The sentences of one language.
@@ -36,6 +39,8 @@ struct Phrases {
   std::string_view assistant;
   std::string_view calling;  ///< With the tool's name.
   std::string_view tool_said;
+  std::string_view passages_found;
+  std::string_view passages_silent;
   std::string_view how_to;
 };
 
@@ -47,6 +52,8 @@ constexpr Phrases kEnglish{
     "assistant",
     "I will use the tool {}.",
     "The tool {} answered: {}",
+    "These sentences of the documents fit the question best:",
+    "The passages that were found in the documents do not answer that.",
     "To talk to a real model, set OPENAI_API_KEY (and OPENAI_BASE_URL and OPENAI_MODEL for another "
     "provider) and start the server again."};
 
@@ -57,57 +64,11 @@ constexpr Phrases kArabic{"أنا المزوّد المدمج دون اتصال�
                           "المساعد",
                           "سأستخدم الأداة {}.",
                           "أجابت الأداة {}: {}",
+                          "هذه الجمل من المستندات هي الأنسب للسؤال:",
+                          "المقاطع التي عُثر عليها في المستندات لا تجيب عن هذا السؤال.",
                           "للتحدث إلى نموذج حقيقي، اضبط OPENAI_API_KEY (ومعه OPENAI_BASE_URL و "
                           "OPENAI_MODEL لمزوّد آخر) ثم "
                           "أعد تشغيل الخادم."};
-
-/// One code point of `text` at `at`, which moves past it. Ill-formed bytes come out as they are.
-char32_t next_code_point(std::string_view text, std::size_t& at) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const unsigned lead = byte(at++);
-  const int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
-  if (more == 0) return lead;
-  char32_t point = lead & (0x3fU >> more);
-  for (int i = 0; i < more; ++i) point = point << 6 | (byte(at++) & 0x3fU);
-  at = std::min(at, text.size());
-  return point;
-}
-
-bool is_arabic(char32_t point) {
-  return (point >= 0x0600 && point <= 0x06ff) || (point >= 0x0750 && point <= 0x077f) ||
-         (point >= 0xfb50 && point <= 0xfdff) || (point >= 0xfe70 && point <= 0xfeff);
-}
-
-/// Vowel marks and the stretching line, which are written or left out at will.
-bool is_arabic_mark(char32_t point) {
-  return (point >= 0x064b && point <= 0x065f) || point == 0x0640 || point == 0x0670;
-}
-
-/// For code points beyond ASCII.
-bool is_separator(char32_t point) {
-  const bool arabic = point == 0x060c || point == 0x061b || point == 0x061f ||
-                      (point >= 0x066a && point <= 0x066d) || point == 0x06d4;
-  return arabic || point <= 0xbf || point == 0xd7 || point == 0xf7 ||
-         (point >= 0x2000 && point <= 0x206f) || (point >= 0x3000 && point <= 0x303f);
-}
-
-/// One for all the forms of a letter that people use for one another.
-char32_t folded(char32_t point) {
-  if (point == 0x0622 || point == 0x0623 || point == 0x0625) return 0x0627;  // Alef.
-  if (point == 0x0649) return 0x064a;                                        // Yeh.
-  if (point == 0x0629) return 0x0647;                                        // Heh.
-  return point;
-}
-
-/// ASCII letters in lower case and digits as they are; 0 for what separates words.
-constexpr std::array<unsigned char, 128> kFoldedAscii = [] {
-  std::array<unsigned char, 128> table{};
-  for (unsigned char c = '0'; c <= '9'; ++c) table[c] = c;
-  for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = c;
-  return table;
-}();
 
 /// Calls `on_term(hash)` for each word of `text` of at least two letters. Words are compared by
 /// hash; a collision of 64 bits would cost a wrong quotation.
@@ -198,16 +159,9 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
   });
 }
 
-std::string_view cut_utf8(std::string_view text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  std::size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
 /// The start of `text` on one line.
-std::string quote(std::string_view text) {
-  const std::string_view start = cut_utf8(text, kQuoteBytesMax);
+std::string quote(std::string_view text, std::size_t bytes_max = kQuoteBytesMax) {
+  const std::string_view start = cut_utf8(text, bytes_max);
   std::string out;
   for (const char c : start) {
     const bool blank = c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -441,6 +395,18 @@ std::string from_conversation(const std::vector<ChatMessage>& messages, std::siz
   return out;
 }
 
+std::string from_passages(const std::vector<ModelPassage>& passages, std::string_view question,
+                          const Phrases& phrases) {
+  const std::vector<PassageQuote> quotes = quote_passages(passages, question);
+  if (quotes.empty()) return std::string(phrases.passages_silent);
+  std::string out(phrases.passages_found);
+  for (const PassageQuote& one : quotes) {
+    out += fmt::format("\n- {}: \"{}\"", quote(one.passage->document),
+                       quote(one.sentence, kSentenceBytesMax));
+  }
+  return out;
+}
+
 /// The next delta of `text` from `at`: one word with the blanks before it.
 std::string_view next_delta(std::string_view text, std::size_t at) {
   const std::size_t word = text.find_first_not_of(" \n", at);
@@ -461,6 +427,9 @@ ModelAnswer offline_answer(const ModelRequest& request) {
     calls_before += messages[i].tool_calls.size();
     answer.usage.tokens_in += estimate_words(messages[i].text);
   }
+  for (const ModelPassage& passage : request.passages) {
+    answer.usage.tokens_in += estimate_words(passage.text);
+  }
   const bool asked = question < messages.size();
   const std::string_view text = asked ? std::string_view(messages[question].text) : "";
   const Phrases& phrases = mostly_arabic(text) ? kArabic : kEnglish;
@@ -470,6 +439,9 @@ ModelAnswer offline_answer(const ModelRequest& request) {
   if (tools_answered) {
     answer.text =
         fmt::format("{}\n{}\n{}", tool_outputs(messages, phrases), phrases.offline, phrases.how_to);
+  } else if (!request.passages.empty()) {
+    answer.text = fmt::format("{}\n{}\n{}", phrases.offline,
+                              from_passages(request.passages, text, phrases), phrases.how_to);
   } else if (auto call = wanted_tool(request, text)) {
     call->id = fmt::format("offline_{}", calls_before + 1);
     answer.text = fmt::format(fmt::runtime(phrases.calling), call->name);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "llm/openai_http.h"
 #include "llm/retry_policy.h"
 #include "llm/sse_parser.h"
 
@@ -24,54 +25,9 @@ constexpr std::size_t kPlainAnswerOverhead = 64 << 10;
 /// How long the end of a response may take once all that matters of it is known.
 constexpr milliseconds kTailTimeout{2'000};
 
-std::string trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
-}
-
-std::string completions_url(std::string base_url) {
-  constexpr std::string_view kPath = "/chat/completions";
-  while (base_url.ends_with('/')) base_url.pop_back();
-  if (!base_url.ends_with(kPath)) base_url += kPath;
-  return base_url;
-}
-
 bool is_openai_itself(std::string_view url) {
   return url.find("://api.openai.com/") != std::string_view::npos ||
          url.find(".openai.azure.com/") != std::string_view::npos;
-}
-
-const char* meaning_of(int status) {
-  switch (status) {
-    case 400:
-      return " (the request was refused)";
-    case 401:
-      return " (the API key was refused)";
-    case 403:
-      return " (access denied)";
-    case 404:
-      return " (no such model or URL)";
-    case 429:
-      return " (too many requests)";
-    default:
-      return status >= 300 && status < 400
-                 ? " (a redirect, which is not followed: set the final URL)"
-                 : "";
-  }
-}
-
-Errc code_of_status(int status) {
-  if (status == 429) return Errc::resource_exhausted;
-  if (status == 408) return Errc::deadline_exceeded;
-  if (status >= 500) return Errc::unavailable;
-  if (status == 400 || status == 413 || status == 422) return Errc::invalid_argument;
-  return Errc::failed_precondition;
-}
-
-bool is_transient_status(int status) {
-  return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;
 }
 
 }  // namespace
@@ -258,12 +214,7 @@ class OpenAiProvider::Call final : public http::TransferHandler {
          fmt::format("could not be reached: {}{}", quoted(error.detail), advice));
   }
 
-  void refused() {
-    const std::string sentence = quoted(body_);
-    fail(code_of_status(status_), is_transient_status(status_),
-         fmt::format("answered HTTP {}{}{}{}", status_, meaning_of(status_),
-                     sentence.empty() ? "" : ": ", sentence));
-  }
+  void refused() { fail(refusal_of(provider_.options_.name, status_, body_, provider_.key_)); }
 
   void finish_plain() {
     const auto outcome = answer_.add(body_);
@@ -299,10 +250,13 @@ class OpenAiProvider::Call final : public http::TransferHandler {
   }
 
   void fail(Errc code, bool retryable, std::string what) {
+    fail({code, fmt::format("provider {} {}", provider_.options_.name, what), retryable, {}});
+  }
+
+  void fail(ModelFailure failure) {
+    failure.retry_after = retry_after_;
     std::unique_ptr<Call> self = provider_.release(id_);
     stop();
-    ModelFailure failure{code, fmt::format("provider {} {}", provider_.options_.name, what),
-                         retryable, retry_after_};
     sink_.on_failed(id_, std::move(failure));
     end(std::move(self));
   }
@@ -389,8 +343,8 @@ class OpenAiProvider::Call final : public http::TransferHandler {
 OpenAiProvider::OpenAiProvider(http::TransferLoop& loop, ProviderOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      key_(trim(options_.api_key)),
-      url_(completions_url(options_.base_url)) {
+      key_(trimmed_key(options_.api_key)),
+      url_(endpoint_url(options_.base_url, "/chat/completions")) {
   headers_ = {"Content-Type: application/json", "Accept: text/event-stream"};
   if (!key_.empty()) headers_.push_back("Authorization: Bearer " + key_);
 }

@@ -29,6 +29,8 @@ struct EncodeOptions {
 };
 
 /// `request` as the body of a streaming chat completion. `tools` is what encode_tools returned.
+/// Its passages follow the instructions in the system message, as JSON, with the order to answer
+/// from them and to obey nothing in them.
 std::string encode_request(const ModelRequest& request, const EncodeOptions& options,
                            std::string_view tools);
 

@@ -45,4 +45,17 @@ struct Options {
   std::vector<ProviderOptions> named = {};
 };
 
+/// How texts are sent to be embedded. Address, key, tries and times are those of a ProviderOptions.
+struct EmbeddingsOptions {
+  /// Of one request. More would cost fewer round trips; but an answer is read in one go, on a
+  /// core's thread, and 32 vectors of 1,536 numbers take it about 2 ms.
+  std::size_t batch_texts_max = 32;
+  std::size_t batch_bytes_max = 256 << 10;   ///< Likewise; one text over it goes alone.
+  std::size_t text_bytes_max = 256 << 10;    ///< Models take about 8,000 tokens of a text.
+  std::size_t texts_max = 16'384;            ///< Of one call.
+  std::size_t in_flight_max = 4;             ///< Requests at once, for each core and base URL.
+  std::size_t waiting_bytes_max = 64 << 20;  ///< Texts that are being embedded, for each core.
+  std::size_t dimensions_max = 8'192;        ///< Of one vector.
+};
+
 }  // namespace parlance::llm

@@ -36,9 +36,9 @@ std::string collection_path(const std::string& id, std::string_view action) {
 /// The step that ends a call: `done` gets what `decode` makes of the body.
 template <class T>
 auto finish_with(Result<T> (*decode)(std::string_view), std::function<void(Result<T>)> done) {
-  return [decode, done = std::move(done)](Result<std::string> body) {
+  return [decode, done = std::move(done)](const Result<std::string>& body) {
     if (!body) {
-      done(std::move(body).error());
+      done(body.error());
     } else {
       done(decode(*body));
     }
@@ -47,9 +47,9 @@ auto finish_with(Result<T> (*decode)(std::string_view), std::function<void(Resul
 
 /// The same where the body does not matter.
 auto finish_with(std::function<void(Status)> done) {
-  return [done = std::move(done)](Result<std::string> body) {
+  return [done = std::move(done)](const Result<std::string>& body) {
     if (!body) {
-      done(std::move(body).error());
+      done(body.error());
     } else {
       done(Status());
     }
@@ -157,7 +157,7 @@ ChromaCallId ChromaClient::heartbeat(Done<void> done) {
   return call;
 }
 
-ChromaCallId ChromaClient::open_collection(std::string name, const ChromaMetadata& metadata,
+ChromaCallId ChromaClient::open_collection(const std::string& name, const ChromaMetadata& metadata,
                                            Done<ChromaCollection> done) {
   Status checked = check_collection_name(name);
   if (checked) checked = check_metadata(metadata);
@@ -168,7 +168,7 @@ ChromaCallId ChromaClient::open_collection(std::string name, const ChromaMetadat
   return call;
 }
 
-ChromaCallId ChromaClient::find_collection(std::string name, Done<ChromaCollection> done) {
+ChromaCallId ChromaClient::find_collection(const std::string& name, Done<ChromaCollection> done) {
   if (auto checked = check_collection_name(name); !checked) {
     return answer_later<ChromaCollection>(checked.error(), std::move(done));
   }
@@ -178,17 +178,17 @@ ChromaCallId ChromaClient::find_collection(std::string name, Done<ChromaCollecti
   return call;
 }
 
-ChromaCallId ChromaClient::delete_collection(std::string name, Done<void> done) {
+ChromaCallId ChromaClient::delete_collection(const std::string& name, Done<void> done) {
   if (auto checked = check_collection_name(name); !checked) {
     return answer_later<void>(checked.error(), std::move(done));
   }
   const ChromaCallId call = ++last_id_;
   send(call, http::Method::delete_, "/collections/" + name, {},
-       [done = std::move(done)](Result<std::string> body) {
+       [done = std::move(done)](const Result<std::string>& body) {
          if (body || body.error().code == Errc::not_found) {
            done(Status());
          } else {
-           done(std::move(body).error());
+           done(body.error());
          }
        });
   return call;
@@ -200,16 +200,16 @@ ChromaCallId ChromaClient::list_collections(std::string prefix,
   auto listing = std::make_shared<Listing>();
   listing->prefix = std::move(prefix);
   listing->done = std::move(done);
-  list_next(call, std::move(listing));
+  list_next(call, listing);
   return call;
 }
 
-void ChromaClient::list_next(ChromaCallId call, std::shared_ptr<Listing> listing) {
+void ChromaClient::list_next(ChromaCallId call, const std::shared_ptr<Listing>& listing) {
   const std::string path = fmt::format("/collections?limit={}&offset={}", kCollectionsPerPage,
                                        listing->pages * kCollectionsPerPage);
-  send(call, http::Method::get, path, {}, [this, call, listing](Result<std::string> body) {
-    auto page = body ? decode_collections(*body)
-                     : Result<std::vector<ChromaCollection>>(std::move(body).error());
+  send(call, http::Method::get, path, {}, [this, call, listing](const Result<std::string>& body) {
+    auto page =
+        body ? decode_collections(*body) : Result<std::vector<ChromaCollection>>(body.error());
     if (!page) {
       listing->done(std::move(page).error());
       return;
@@ -231,8 +231,8 @@ void ChromaClient::list_next(ChromaCallId call, std::shared_ptr<Listing> listing
   });
 }
 
-ChromaCallId ChromaClient::upsert(std::string collection_id, std::vector<ChromaRecord> records,
-                                  Done<void> done) {
+ChromaCallId ChromaClient::upsert(const std::string& collection_id,
+                                  std::vector<ChromaRecord> records, Done<void> done) {
   const Status checked = first_flaw(collection_id, check_records(records));
   if (!checked || records.empty()) return answer_later<void>(checked, std::move(done));
   const ChromaCallId call = ++last_id_;
@@ -240,16 +240,16 @@ ChromaCallId ChromaClient::upsert(std::string collection_id, std::vector<ChromaR
   work->path = collection_path(collection_id, "upsert");
   work->records = std::move(records);
   work->done = std::move(done);
-  upsert_next(call, std::move(work));
+  upsert_next(call, work);
   return call;
 }
 
-void ChromaClient::upsert_next(ChromaCallId call, std::shared_ptr<Upsert> work) {
+void ChromaClient::upsert_next(ChromaCallId call, const std::shared_ptr<Upsert>& work) {
   std::string body = encode_upsert(work->records, &work->next);
   send(call, http::Method::post, work->path, std::move(body),
-       [this, call, work](Result<std::string> answer) {
+       [this, call, work](const Result<std::string>& answer) {
          if (!answer) {
-           work->done(std::move(answer).error());
+           work->done(answer.error());
          } else if (work->next == work->records.size()) {
            work->done(Status());
          } else {

@@ -45,11 +45,11 @@ class ChromaClient {
   ChromaCallId heartbeat(Done<void> done);
 
   /// The collection of this name; made, for cosine distance and with `metadata`, if there is none.
-  ChromaCallId open_collection(std::string name, const ChromaMetadata& metadata,
+  ChromaCallId open_collection(const std::string& name, const ChromaMetadata& metadata,
                                Done<ChromaCollection> done);
-  ChromaCallId find_collection(std::string name, Done<ChromaCollection> done);
+  ChromaCallId find_collection(const std::string& name, Done<ChromaCollection> done);
   /// With all its records. One that does not exist is deleted.
-  ChromaCallId delete_collection(std::string name, Done<void> done);
+  ChromaCallId delete_collection(const std::string& name, Done<void> done);
   /// Those whose names begin with `prefix`; asked for page by page, so one that is made or deleted
   /// meanwhile may hide another.
   ChromaCallId list_collections(std::string prefix, Done<std::vector<ChromaCollection>> done);
@@ -57,7 +57,7 @@ class ChromaClient {
   /// Adds the records, or replaces those with the same ids (metadata fields that are not given
   /// stay); in several requests, one after the other, so a failure may leave some of them stored.
   /// Repeating it, or `remove`, mends that.
-  ChromaCallId upsert(std::string collection_id, std::vector<ChromaRecord> records,
+  ChromaCallId upsert(const std::string& collection_id, std::vector<ChromaRecord> records,
                       Done<void> done);
   /// The `results` nearest records (1 to kChromaResultsMax, fewer if there are not as many), the
   /// nearest first.
@@ -84,13 +84,13 @@ class ChromaClient {
   struct Listing;
   struct Upsert;
   /// Takes the body of an answer with status 2xx.
-  using Then = std::function<void(Result<std::string>)>;
+  using Then = std::function<void(const Result<std::string>&)>;
 
   /// Sends one request of `call`; the only one at that time.
   void send(ChromaCallId call, http::Method method, std::string_view path, std::string body,
             Then then);
-  void list_next(ChromaCallId call, std::shared_ptr<Listing> listing);
-  void upsert_next(ChromaCallId call, std::shared_ptr<Upsert> work);
+  void list_next(ChromaCallId call, const std::shared_ptr<Listing>& listing);
+  void upsert_next(ChromaCallId call, const std::shared_ptr<Upsert>& work);
   /// A call that ends with `result` as soon as the caller has returned.
   template <class T>
   ChromaCallId answer_later(Result<T> result, Done<T> done);

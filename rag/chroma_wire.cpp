@@ -24,7 +24,7 @@ constexpr std::size_t kDimensionsMax = 16'384;
 /// Of one request. Small, because a request is encoded in one go on a core's thread. Chroma itself
 /// takes some thousand records at once.
 constexpr std::size_t kBatchRecordsMax = 256;
-constexpr std::size_t kBatchBytesMax = 1 << 20;
+constexpr std::size_t kBatchBytesMax = 512 << 10;
 
 /// About what a number of an embedding takes as text.
 constexpr std::size_t kFloatBytes = 12;

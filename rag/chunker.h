@@ -19,7 +19,7 @@
 
 namespace parlance::rag {
 
-inline constexpr std::size_t kPassageBytesMax = 16 * 1'024;
+inline constexpr std::size_t kPassageBytesMax = 16'384;
 
 /// A part of a text: byte offsets on borders of code points.
 struct Span {

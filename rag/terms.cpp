@@ -6,7 +6,7 @@
 #include <xapian.h>
 
 #include "base/check.h"
-#include "rag/stop_words.h"
+#include "base/stop_words.h"
 
 namespace parlance::rag {
 namespace {
@@ -83,10 +83,14 @@ class StemmerByScript final : public Xapian::StemImplementation {
     UChar32 first = 0;
     std::size_t at = 0;
     U8_NEXT(bytes, at, word.size(), first);
-    if (is_arabic(first)) return stem_arabic(word);
-    // Latin letters with and without accents; digits stay as they are.
-    if (first >= 'a' && first < 0x0250) return english_(word);
-    return word;
+    std::string stem;
+    if (is_arabic(first)) {
+      stem = stem_arabic(word);
+    } else if (first >= 'a' && first < 0x0250) {  // Latin letters with and without accents.
+      stem = english_(word);
+    }
+    // Others stay as they are; and nothing is no term, which Xapian refuses by an exception.
+    return stem.empty() ? word : stem;
   }
   std::string get_description() const override { return "English or Arabic by script"; }
 
@@ -95,7 +99,7 @@ class StemmerByScript final : public Xapian::StemImplementation {
   /// not by whether there is one, and gives a word with it and without it different stems.
   std::string stem_arabic(const std::string& word) const {
     constexpr std::string_view kArticle = "ال";
-    const std::string stem = arabic_(std::string(kArticle).append(without_article(word)));
+    std::string stem = arabic_(std::string(kArticle).append(without_article(word)));
     if (stem.size() <= kArticle.size() || !stem.starts_with(kArticle)) return stem;
     return stem.substr(kArticle.size());
   }

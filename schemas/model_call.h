@@ -54,11 +54,22 @@ struct ToolDeclaration {
   std::string parameters_schema;
 };
 
+/// A part of a document that an answer is to be made from. Text of others: data to a model, never
+/// instructions.
+struct ModelPassage {
+  std::string id;
+  std::string document;  ///< The name people know it by.
+  std::string text;      ///< Valid UTF-8, as the name is.
+};
+
 struct ModelRequest {
   std::vector<ChatMessage> messages;
   std::shared_ptr<const std::vector<ToolDeclaration>> tools;  ///< Null or empty: no tools.
   std::uint64_t answer_tokens_max = 0;                        ///< 0: the provider's default.
   std::string provider;  ///< The one to call, by its name; empty: the configured ones in order.
+
+  /// What the answer is to be made from, best first; empty: whatever the model knows.
+  std::vector<ModelPassage> passages;
 };
 
 /// A whole answer: text, or tool calls (possibly with text before them).

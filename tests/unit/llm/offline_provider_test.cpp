@@ -137,6 +137,41 @@ TEST_CASE("the offline provider survives text that is no UTF-8 and very long con
   CHECK_FALSE(offline_answer(conversation(messages)).text.empty());
 }
 
+TEST_CASE("the offline provider answers from passages and names their documents") {
+  ModelRequest request = conversation({user("How long is the warranty?")});
+  request.passages = {{"1", "garden.txt", "Water the roses daily."},
+                      {"2", "manual.pdf", "Welcome.\nThe warranty lasts\t24 months. Enjoy!"}};
+  const ModelAnswer answer = offline_answer(request);
+  CHECK(answer.text.starts_with("I am the built-in offline provider"));
+  CHECK(answer.text.find("- manual.pdf: \"The warranty lasts 24 months.\"") != std::string::npos);
+  CHECK(answer.text.find("garden.txt") == std::string::npos);
+  CHECK(answer.finish_reason == "stop");
+  CHECK(answer.usage.tokens_in > 5);
+}
+
+TEST_CASE("the offline provider answers from Arabic passages in Arabic") {
+  ModelRequest request = conversation({user("كم مدة الضمان؟")});
+  request.passages = {{"1", "دليل.pdf", "مرحبا بكم. مدّة ضمان الطائرة سنتان؛ اقرأ الدليل."}};
+  const ModelAnswer answer = offline_answer(request);
+  CHECK(answer.text.find("- دليل.pdf: \"مدّة ضمان الطائرة سنتان؛\"") != std::string::npos);
+  CHECK(answer.text.find("دون اتصال") != std::string::npos);
+}
+
+TEST_CASE("the offline provider says so when the passages do not answer") {
+  ModelRequest request = conversation({user("What is the capital of France?")});
+  request.passages = {{"1", "manual.pdf", "The warranty lasts 24 months. Charge the battery."}};
+  const ModelAnswer answer = offline_answer(request);
+  CHECK(answer.text.find("do not answer that") != std::string::npos);
+  CHECK(answer.text.find("manual.pdf") == std::string::npos);
+}
+
+TEST_CASE("the offline provider answers from passages rather than with a tool") {
+  ModelRequest request = conversation({user("search for the warranty")});
+  request.tools = all_tools;
+  request.passages = {{"1", "manual.pdf", "The warranty lasts 24 months."}};
+  CHECK(offline_answer(request).tool_calls.empty());
+}
+
 TEST_CASE("the offline provider streams word by word") {
   boost::asio::io_context io;
   http::TransferLoop loop(io);

@@ -126,7 +126,7 @@ TEST_CASE("many records are encoded in batches of bounded count and size, each o
     const auto& ids = (*parsed)["ids"];
     REQUIRE(ids.Size() == next - before);
     REQUIRE(ids.Size() <= 256);
-    REQUIRE((body.size() <= (1 << 20) + (64 << 10) || ids.Size() == 1));
+    REQUIRE((body.size() <= (576 << 10) || ids.Size() == 1));
     for (const auto& id : ids.GetArray()) REQUIRE(id.GetString() == std::to_string(count++));
   }
   CHECK(count == records.size());

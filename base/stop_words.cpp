@@ -1,9 +1,9 @@
-#include "rag/stop_words.h"
+#include "base/stop_words.h"
 
 #include <string>
 #include <unordered_set>
 
-namespace parlance::rag {
+namespace parlance {
 namespace {
 
 using Words = std::unordered_set<std::string_view>;
@@ -74,4 +74,4 @@ bool is_stop_word(std::string_view word) {
   return false;
 }
 
-}  // namespace parlance::rag
+}  // namespace parlance
