@@ -9,6 +9,13 @@
 //   'u' session                             seq(8) of the oldest message without a terminal event
 //   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text of an answer that is
 //                                           still being written
+//   's' session                             schemas/record_codec.h client
+//   'i' session 0x00 document id            set(8) that has it
+//   'd' session 0x00 set(8)                 schemas/record_codec.h set of documents
+//   'v' session 0x00 set(8) index(4)        schemas/record_codec.h passage
+//   'w' session 0x00 set(8) tool(1) index(4)  its embedding for the set's tool of that number:
+//                                           32-bit floats, little endian
+//   'g' session 0x00 set(8)                 empty: the set is being written, and is to be removed
 // A session id never contains 0x00, so no session's keys are a prefix of another's.
 #pragma once
 
@@ -23,11 +30,18 @@ namespace parlance::storage::keys {
 inline constexpr std::string_view kSchema = "!schema";
 inline constexpr std::string_view kEpoch = "!epoch";
 inline constexpr char kUnfinishedPrefix = 'u';
-/// The column family of 'm' and 'k'; all others are in the default one.
+inline constexpr char kBegunPrefix = 'g';
+/// The column family of 'm', 'k', 's' and 'i': looked up often, found rarely.
 inline constexpr std::string_view kIdFamily = "ids";
+/// The column family of 'd', 'v', 'w' and 'g'; all others are in the default one.
+inline constexpr std::string_view kDocumentFamily = "documents";
 
 inline void append_be64(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
+}
+
+inline void append_be32(std::string& out, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
 }
 
 inline std::string be64(std::uint64_t value) {
@@ -41,6 +55,15 @@ inline std::uint64_t last_be64(std::string_view bytes) {
   if (bytes.size() < 8) return 0;
   std::uint64_t value = 0;
   for (const char c : bytes.substr(bytes.size() - 8)) {
+    value = value << 8 | static_cast<unsigned char>(c);
+  }
+  return value;
+}
+
+/// The number in the last four bytes of `bytes`, which has them.
+inline std::uint32_t last_be32(std::string_view bytes) {
+  std::uint32_t value = 0;
+  for (const char c : bytes.substr(bytes.size() - 4)) {
     value = value << 8 | static_cast<unsigned char>(c);
   }
   return value;
@@ -76,8 +99,44 @@ inline std::string unfinished(const SessionId& session) {
 
 inline std::string part(const SessionId& session, std::uint32_t index) {
   std::string out = prefix('p', session);
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(index >> shift & 0xff);
+  append_be32(out, index);
   return out;
+}
+
+inline std::string client(const SessionId& session) {
+  return 's' + session.text;
+}
+
+inline std::string document_id(const SessionId& session, std::string_view id) {
+  return prefix('i', session).append(id);
+}
+
+/// 'd' or 'g' of a set, or the prefix of its keys of the kind 'v' or 'w'.
+inline std::string set(char kind, const SessionId& session, std::uint64_t number) {
+  std::string out = prefix(kind, session);
+  append_be64(out, number);
+  return out;
+}
+
+inline std::string passage(const SessionId& session, std::uint64_t number, std::uint32_t index) {
+  std::string out = set('v', session, number);
+  append_be32(out, index);
+  return out;
+}
+
+inline std::string vector(const SessionId& session, std::uint64_t number, std::uint8_t tool,
+                          std::uint32_t index) {
+  std::string out = set('w', session, number);
+  out += static_cast<char>(tool);
+  append_be32(out, index);
+  return out;
+}
+
+/// The first key after all that begin with `prefix`, which is not all 0xff.
+inline std::string past(std::string prefix) {
+  while (static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
 }
 
 }  // namespace parlance::storage::keys

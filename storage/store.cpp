@@ -21,24 +21,14 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "schemas/codec.h"
+#include "schemas/record_codec.h"
+#include "storage/engine.h"
 #include "storage/keys.h"
 
 namespace parlance::storage {
 namespace {
 
-constexpr std::uint64_t kSchemaVersion = 1;
-
-std::string_view view(const rocksdb::Slice& slice) {
-  return {slice.data(), slice.size()};
-}
-rocksdb::Slice slice(std::string_view text) {
-  return {text.data(), text.size()};
-}
-
-Error to_error(const rocksdb::Status& status, std::string_view doing) {
-  const Errc code = status.IsCorruption() ? Errc::corrupted : Errc::unavailable;
-  return {code, fmt::format("{}: {}", doing, status.ToString())};
-}
+constexpr std::uint64_t kSchemaVersion = 2;
 
 /// Passes the engine's warnings to the process's log. Its own log, a file beside the data, must not
 /// be: where a line of that cannot be written, on a full disk, Debian's build of the engine ends
@@ -107,6 +97,14 @@ rocksdb::ColumnFamilyOptions family_options(const Options& options,
   return out;
 }
 
+/// Sets of documents are removed as ranges of keys, which hints do not go together with.
+rocksdb::ColumnFamilyOptions document_family_options(const Options& options,
+                                                     const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions out = family_options(options, cache);
+  out.memtable_insert_with_hint_prefix_extractor = nullptr;
+  return out;
+}
+
 /// Ids are looked up far more often than they are found.
 rocksdb::ColumnFamilyOptions id_family_options(const Options& options,
                                                const std::shared_ptr<rocksdb::Cache>& cache) {
@@ -130,6 +128,16 @@ Result<std::optional<std::uint64_t>> read_number(rocksdb::DB& db, std::string_vi
   return std::optional<std::uint64_t>{value};
 }
 
+/// Layout 1 had no clients and no documents: there is nothing to change but the number, which keeps
+/// an older program from a store that it would not read whole.
+Status migrate(rocksdb::DB& db) {
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  const auto status = db.Put(write, slice(keys::kSchema), std::to_string(kSchemaVersion));
+  if (!status.ok()) return to_error(status, "writing the store's layout");
+  return {};
+}
+
 /// Writes the header of a new store, or checks that of an old one; returns the epoch.
 Result<std::uint64_t> prepare_header(rocksdb::DB& db) {
   const auto schema = read_number(db, keys::kSchema);
@@ -140,6 +148,9 @@ Result<std::uint64_t> prepare_header(rocksdb::DB& db) {
                    fmt::format("the store has layout {}, this program knows {}; use the newer "
                                "program that wrote it",
                                **schema, kSchemaVersion)};
+    }
+    if (**schema < kSchemaVersion) {
+      if (const Status migrated = migrate(db); !migrated) return migrated.error();
     }
     const auto epoch = read_number(db, keys::kEpoch);
     if (!epoch) return epoch.error();
@@ -227,24 +238,11 @@ std::size_t AppendRequest::bytes() const noexcept {
   return sum;
 }
 
-/// Closed in the order that the engine asks for: its families first.
-struct Store::Engine {
-  Engine() = default;
-  ~Engine() {
-    for (rocksdb::ColumnFamilyHandle* family : families) db->DestroyColumnFamilyHandle(family);
-  }
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
-
-  std::unique_ptr<rocksdb::DB> db;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;  ///< The default one, and the ids.
-  rocksdb::WriteBatch batch;  ///< Of the group being written; kept for its memory.
-};
-
 Store::Store(std::unique_ptr<Engine> engine, std::uint64_t epoch)
     : engine_(std::move(engine)),
       db_(engine_->db.get()),
       ids_(engine_->families.at(1)),
+      documents_(engine_->families.at(2)),
       epoch_(epoch) {}
 
 Store::~Store() = default;
@@ -261,11 +259,12 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   auto engine = std::make_unique<Engine>();
   rocksdb::DB* raw = nullptr;
-  const auto status =
-      rocksdb::DB::Open(engine_options(options), engine_directory,
-                        {{rocksdb::kDefaultColumnFamilyName, family_options(options, cache)},
-                         {std::string(keys::kIdFamily), id_family_options(options, cache)}},
-                        &engine->families, &raw);
+  const auto status = rocksdb::DB::Open(
+      engine_options(options), engine_directory,
+      {{rocksdb::kDefaultColumnFamilyName, family_options(options, cache)},
+       {std::string(keys::kIdFamily), id_family_options(options, cache)},
+       {std::string(keys::kDocumentFamily), document_family_options(options, cache)}},
+      &engine->families, &raw);
   engine->db.reset(raw);
   if (!status.ok()) {
     return to_error(status, fmt::format("opening the store in {}", options.directory));
@@ -366,6 +365,7 @@ void Store::add_to_batch(const AppendRequest& request, std::span<const Placed> p
       batch.Delete(keys::unfinished(request.session));
     }
   }
+  if (request.beside) add_to_batch(request.session, *request.beside, request.last);
   for (std::uint32_t part = 0; part < request.parts_dropped; ++part) {
     batch.Delete(keys::part(request.session, part));
   }
@@ -427,7 +427,9 @@ bool Store::surely_empty(const SessionId& session) const {
   // No log begins later: nothing is ever taken from its front.
   const auto status =
       db_->Get(memory_only, db_->DefaultColumnFamily(), keys::event(session, 1), &ignored);
-  return status.IsNotFound();
+  // A client that was imported has no log yet.
+  return status.IsNotFound() &&
+         db_->Get(memory_only, ids_, keys::client(session), &ignored).IsNotFound();
 }
 
 Result<EventPage> Store::read(const SessionId& session, const ReadEvents& range) const {
@@ -460,6 +462,9 @@ Result<EventPage> Store::read(const SessionId& session, const ReadEvents& range)
 
 Result<SessionImage> Store::load(const SessionId& session, std::size_t tail_bytes_max) const {
   SessionImage image;
+  auto client = this->client(session);
+  if (!client) return client.error();
+  image.client = std::move(*client);
   std::string value;
   auto status = db_->Get({}, keys::unfinished(session), &value);
   if (status.ok()) {

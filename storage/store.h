@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "schemas/client.h"
+#include "schemas/document.h"
 #include "schemas/event.h"
 #include "schemas/ids.h"
 #include "schemas/query.h"
@@ -47,6 +50,16 @@ struct PartialText {
   std::string text;        ///< Only what is new since the part before.
 };
 
+/// What changes beside the log, together with it.
+struct Beside {
+  std::optional<ClientRecord> client;        ///< Takes the place of the one before.
+  std::optional<std::uint64_t> begun_set;    ///< Passages of this set follow; not there until...
+  std::optional<DocumentSet> stored_set;     ///< ...it is whole: the set is there from now on...
+  std::optional<std::uint64_t> dropped_set;  ///< ...or given up: nothing of it stays.
+  /// Removes all that the session has but its client, its first event and what this request adds.
+  bool erase = false;
+};
+
 /// What one session wants made durable, as one unit.
 struct AppendRequest {
   SessionId session;
@@ -60,6 +73,7 @@ struct AppendRequest {
   std::optional<EventSeq> unfinished_before;
   std::optional<PartialText> partial;  ///< Text to keep...
   std::uint32_t parts_dropped = 0;     ///< ...or the number of kept parts that are void now.
+  std::optional<Beside> beside = {};
 
   std::size_t bytes() const noexcept;
 };
@@ -83,6 +97,31 @@ struct SessionImage {
   MessageId partial_message;  ///< Empty when no answer was being written.
   std::string partial_text;
   std::uint32_t partial_parts = 0;
+  std::optional<ClientRecord> client;  ///< Where a client authorized the session.
+};
+
+/// Passages of a set that was begun, and their embeddings. Seen by nobody before the set is stored.
+struct PassageBatch {
+  SessionId session;
+  std::uint64_t set = 0;
+  std::uint32_t first = 0;                        ///< Index of the first passage.
+  std::vector<std::string> passages;              ///< Encoded (schemas/record_codec.h).
+  std::vector<std::vector<std::string>> vectors;  ///< For each tool of the set, of each passage.
+};
+
+/// A set that was begun and is not there. What was written of it is to be removed wherever it is;
+/// then this is. kWholeSession: all that the session had.
+struct BegunSet {
+  SessionId session;
+  std::uint64_t set = 0;
+};
+inline constexpr std::uint64_t kWholeSession = 0;
+
+/// A passage as an index is made from it.
+struct StoredPassage {
+  PassageId id;
+  Passage passage;
+  std::string vector;  ///< 32-bit floats, little endian; empty where the tool has none.
 };
 
 class Store {
@@ -99,12 +138,48 @@ class Store {
   /// read).
   Result<std::vector<AppendOutcome>> append(std::span<const AppendRequest> requests);
 
+  /// Writes passages without a sync: they are durable with the append that stores their set.
+  /// Thread: persistence. Errors: unavailable.
+  Status write_passages(const PassageBatch& batch);
+
+  /// Removes what is left of a set that was begun and not stored, and that it was begun; without a
+  /// sync. Thread: persistence, or before there is one. Errors: unavailable.
+  Status drop_begun_set(const BegunSet& begun);
+  /// The sets that were begun and not stored, of `session` or, where it is null, of all.
+  Result<std::vector<BegunSet>> begun_sets(const SessionId* session) const;
+
+  // ---- Clients and documents ----
+
+  /// Keeps a client that comes from elsewhere. False: there is one already, which stays as it is.
+  /// Thread: persistence, or where there is none. Errors: unavailable, corrupted.
+  Result<bool> add_client(const SessionId& session, const ClientRecord& client);
+
+  /// Errors of all: unavailable, corrupted.
+  Result<std::optional<ClientRecord>> client(const SessionId& session) const;
+  /// The session's sets of documents with numbers over `after`, in the order they were stored.
+  Result<std::vector<DocumentSet>> document_sets(const SessionId& session,
+                                                 std::uint64_t after) const;
+  Result<bool> has_document(const SessionId& session, std::string_view document_id) const;
+  /// The event that an idempotency key stands for.
+  Result<std::optional<RecordedEvent>> event_of_key(const SessionId& session,
+                                                    std::string_view key) const;
+  /// Calls `each` for the passages of a set in order, with their embeddings for its tool number
+  /// `tool`.
+  Status read_passages(const SessionId& session, std::uint64_t set, std::uint8_t tool,
+                       const std::function<void(StoredPassage)>& each) const;
+  /// Those of `ids` that are there, in that order.
+  Result<std::vector<PassageText>> passage_texts(const SessionId& session,
+                                                 std::span<const PassageId> ids) const;
+  /// Lets the files forget what an erase removed: the bytes are gone from the disk afterwards.
+  /// Takes long. Any thread. Errors: unavailable.
+  Status scrub(std::span<const SessionId> sessions);
+
   /// True when the log surely has neither this message id nor this key (empty: none). Looks only
   /// at what is in memory and never blocks, so false may also mean that it would have to.
   bool surely_new(const SessionId& session, std::string_view message_id,
                   std::string_view idempotency_key) const;
 
-  /// True when the session surely has no log yet. Never blocks, as above.
+  /// True when the session surely has no log yet and no client. Never blocks, as above.
   bool surely_empty(const SessionId& session) const;
 
   /// Errors: unavailable, corrupted.
@@ -133,10 +208,14 @@ class Store {
   Result<std::optional<Placed>> find_first(const SessionId& session,
                                            const AppendRecord& record) const;
   void add_to_batch(const AppendRequest& request, std::span<const Placed> placed);
+  void add_to_batch(const SessionId& session, const Beside& beside, EventSeq last);
+  void drop_set(const SessionId& session, std::uint64_t set);
+  void erase(const SessionId& session, EventSeq last);
 
   std::unique_ptr<Engine> engine_;
-  rocksdb::DB* db_;                   ///< The engine's.
-  rocksdb::ColumnFamilyHandle* ids_;  ///< The engine's.
+  rocksdb::DB* db_;                         ///< The engine's.
+  rocksdb::ColumnFamilyHandle* ids_;        ///< The engine's.
+  rocksdb::ColumnFamilyHandle* documents_;  ///< The engine's.
   std::uint64_t epoch_;
   std::atomic<bool> failed_{false};
 };

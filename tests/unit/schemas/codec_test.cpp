@@ -118,14 +118,14 @@ TEST_CASE("a value out of its enumeration is corrupted") {
   const std::string_view bytes = GENERATE("\x01\x01\x01\x04\x01m\x00"sv,          //
                                           "\x01\x02\x01\x04\x01m\x00\x00\x00"sv,  //
                                           "\x01\x03\x01\x02\x01m\x00\x00"sv,      //
-                                          "\x01\x04\x01\x0c\x01m\x00\x00\x00"sv,  //
+                                          "\x01\x04\x01\x0f\x01m\x00\x00\x00"sv,  //
                                           "\x01\x02\x01\x01\x01m\x00\x00\x01\x02\x00\x00\x00"sv);
   CHECK_FALSE(decode(bytes).has_value());
 }
 
 TEST_CASE("an unknown version or kind is corrupted") {
   CHECK_FALSE(decode("\x02\x03\x01\x00\x01m\x00\x00"sv).has_value());
-  CHECK_FALSE(decode("\x01\x05\x01\x00\x01m\x00\x00"sv).has_value());
+  CHECK_FALSE(decode("\x01\x07\x01\x00\x01m\x00\x00"sv).has_value());
 }
 
 TEST_CASE("a length beyond the bytes is corrupted and allocates nothing") {
