@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/stack.h"
+
 namespace parlance::agent {
 namespace {
 
@@ -36,6 +38,7 @@ void close_open_calls(std::vector<ChatMessage>& messages) {
 }  // namespace
 
 void append_step(std::vector<ChatMessage>& out, const StepRecorded& step) {
+  if (is_stack_step(step)) return;  // Of no model: what was found is given to it in another way.
   switch (step.type) {
     case StepType::planning:
       // The step's text repeats the calls for people; the model gets the calls themselves.

@@ -52,11 +52,18 @@ Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
       toolbox_(toolbox),
       text_shown_(std::move(start.text_shown)),
       conversation_(std::move(start.history)),
-      heard_{std::move(start.message_id)} {
+      heard_{std::move(start.message_id)},
+      stack_(start.stack) {
   history_size_ = conversation_.size();
   conversation_.push_back({Role::user, std::move(start.text), {}, ""});
   for (const StepRecorded& step : start.steps) {
     append_step(conversation_, step);
+    if (is_stack_step(step)) {
+      if (stack_ == nullptr || step.type != StepType::planning) continue;
+      tool_ = chosen_tool(*stack_, step);
+      choice_recorded_ = tool_.has_value();
+      continue;
+    }
     if (step.type == StepType::planning) {
       ++plans_made_;
       ++calls_made_;
@@ -71,6 +78,10 @@ Effects Turn::begin() {
   CHECK(state_ == State::begun);
   Effects out;
   if (!text_shown_.empty()) out.push_back(Show{TextReset{message_id_}});
+  if (stack_ != nullptr) {
+    find_tool(out);
+    return out;
+  }
   if (resumed_calls_.empty()) {
     call_model(out);
     return out;
@@ -100,20 +111,26 @@ Effects Turn::step(Input input) {
     text_ += text->text;
     out.push_back(Show{TextDelta{message_id_, std::move(text->text)}});
   } else if (auto* arrived = std::get_if<AnswerArrived>(&input)) {
+    if (state_ == State::deciding) take_decision(std::move(arrived->answer), out);
     if (state_ != State::calling) return out;
     count(arrived->answer);
     arrived->answer.tool_calls.empty() ? answer(std::move(arrived->answer), out)
                                        : plan(std::move(arrived->answer), out);
   } else if (auto* failed = std::get_if<CallFailed>(&input)) {
     if (state_ == State::calling) retry_or_fail(*failed, out);
+    if (state_ == State::deciding) fail(failed->code, failed->detail, out);
   } else if (std::holds_alternative<StepDurable>(input)) {
     if (state_ == State::planned) {
       act(std::exchange(planned_calls_, {}), out);
-    } else if (state_ == State::acted) {
+    } else if (state_ == State::acted || state_ == State::prepared) {
       call_model(out);
     }
   } else if (auto* ended = std::get_if<ToolsEnded>(&input)) {
     if (state_ == State::acting) finish_tools(std::move(ended->results), out);
+  } else if (auto* found = std::get_if<PassagesFound>(&input)) {
+    if (state_ == State::retrieving) take_passages(std::move(*found), out);
+  } else if (auto* lost = std::get_if<RetrievalFailed>(&input)) {
+    if (state_ == State::retrieving) fail(lost->code, lost->detail, out);
   } else if (std::holds_alternative<CancelAsked>(input)) {
     stop_work(out);
     std::vector<Event> events;
@@ -151,13 +168,107 @@ void Turn::call_model(Effects& out) {
   ++calls_made_;
   text_.clear();
   state_ = State::calling;
+  out.push_back(CallModel{new_request()});
+}
+
+std::shared_ptr<ModelRequest> Turn::new_request() const {
   auto request = std::make_shared<ModelRequest>();
+  std::string instructions = options_.instructions;
+  if (stack_ != nullptr) {
+    const StackTool& tool = stack_->tools[*tool_];
+    const bool from_documents = tool.kind == StackTool::Kind::rag;
+    instructions = tool_instructions(tool, from_documents && found_.passages.empty());
+    request->provider = tool.provider;
+    for (const FoundPassage& each : found_.passages) {
+      request->passages.push_back(
+          {to_string(each.passage.id), each.passage.document_name, each.passage.text});
+    }
+  } else if (options_.tools) {
+    request->tools = toolbox_.declarations();
+  }
   request->messages.reserve(conversation_.size() + 1);
-  request->messages.push_back({Role::system, options_.instructions, {}, ""});
+  request->messages.push_back({Role::system, std::move(instructions), {}, ""});
   request->messages.insert(request->messages.end(), conversation_.begin(), conversation_.end());
-  if (options_.tools) request->tools = toolbox_.declarations();
   request->answer_tokens_max = options_.answer_tokens_max;
-  out.push_back(CallModel{std::move(request)});
+  return request;
+}
+
+// ---- With a stack ----
+
+void Turn::find_tool(Effects& out) {
+  if (choice_recorded_) {
+    choose(*tool_, {}, out);
+  } else if (stack_->tools.size() == 1) {
+    choose(0, "it is the only tool", out);
+  } else if (stack_->decides_by_model) {
+    ask_for_tool(nullptr, out);
+  } else if (const auto rag = first_rag_tool(*stack_)) {
+    retrieve(*rag, out);  // What is found decides.
+  } else {
+    choose(fallback_tool(*stack_), "there are no tools with documents", out);
+  }
+}
+
+void Turn::ask_for_tool(const std::string* refused, Effects& out) {
+  state_ = State::deciding;
+  out.push_back(CallModel{decision_request(*stack_, query(), refused)});
+}
+
+void Turn::take_decision(ModelAnswer answer, Effects& out) {
+  count(answer);
+  if (const auto tool = read_decision(*stack_, answer.text)) {
+    choose(*tool,
+           repaired_ ? "the decision maker picked it at the second try"
+                     : "the decision maker picked it",
+           out);
+  } else if (!repaired_) {
+    repaired_ = true;
+    ask_for_tool(&answer.text, out);
+  } else {
+    choose(fallback_tool(*stack_), "the decision maker named no tool, twice", out);
+  }
+}
+
+void Turn::choose(std::size_t tool, std::string_view why, Effects& out) {
+  tool_ = tool;
+  why_ = why;
+  if (stack_->tools[tool].kind == StackTool::Kind::rag) {
+    retrieve(tool, out);
+  } else {
+    record_choice(why, out);
+  }
+}
+
+void Turn::retrieve(std::size_t tool, Effects& out) {
+  state_ = State::retrieving;
+  out.push_back(Retrieve{tool, query()});
+}
+
+void Turn::take_passages(PassagesFound found, Effects& out) {
+  found_ = std::move(found);
+  if (tool_) return record_choice(why_, out);
+  const std::size_t fallback = fallback_tool(*stack_);
+  const bool from_documents =
+      found_.relevant || stack_->tools[fallback].kind == StackTool::Kind::rag;
+  tool_ = from_documents ? *first_rag_tool(*stack_) : fallback;
+  if (!from_documents) found_ = {};
+  record_choice(found_.relevant ? "the documents hold what fits the question"
+                                : "the documents hold nothing that fits the question",
+                out);
+}
+
+/// The choice and what was found are recorded together, so that a crash leaves both or neither.
+void Turn::record_choice(std::string_view why, Effects& out) {
+  if (choice_recorded_) return call_model(out);
+  state_ = State::prepared;
+  const StackTool& tool = stack_->tools[*tool_];
+  Record record;
+  record.step = true;
+  record.events.push_back(choice_step(message_id_, tool, query(), why));
+  if (tool.kind == StackTool::Kind::rag) {
+    record.events.push_back(search_step(message_id_, tool, found_.passages, found_.embeddings));
+  }
+  out.push_back(std::move(record));
 }
 
 void Turn::plan(ModelAnswer answer, Effects& out) {
@@ -242,7 +353,7 @@ void Turn::fail(Errc code, const std::string& why, Effects& out) {
 }
 
 void Turn::stop_work(Effects& out) {
-  if (state_ == State::calling) out.push_back(AbandonCall{});
+  if (state_ == State::calling || state_ == State::deciding) out.push_back(AbandonCall{});
   if (state_ == State::acting) out.push_back(AbandonTools{});
 }
 

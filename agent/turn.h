@@ -2,6 +2,10 @@
 // Pure: no clock, no I/O, no threads. The session actor owns it, carries the effects out in order,
 // and feeds their outcomes back. The same inputs always give the same effects.
 //
+// A session with a stack first finds the tool that answers and, where that answers from documents,
+// what it answers from (begin ──> deciding ──> retrieving ──> prepared ──durable──> calling); its
+// models are told of no tools.
+//
 //   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> acted
 //             │  ^                                                                           │
 //             │  └────────────────────────────durable────────────────────────────────────────┘
@@ -22,6 +26,7 @@
 #include <vector>
 
 #include "agent/options.h"
+#include "agent/stack.h"
 #include "agent/toolbox.h"
 #include "schemas/event.h"
 #include "schemas/model_call.h"
@@ -59,8 +64,19 @@ struct SteerArrived {
   std::string text;
 };
 
+/// What a Retrieve found, best first.
+struct PassagesFound {
+  std::vector<FoundPassage> passages;
+  std::string embeddings;  ///< What embedded the query, in words.
+  bool relevant = false;   ///< The best of them fits the query.
+};
+struct RetrievalFailed {
+  Errc code = Errc::unavailable;
+  std::string detail;
+};
+
 using Input = std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded,
-                           CancelAsked, TimeUp, SteerArrived>;
+                           CancelAsked, TimeUp, SteerArrived, PassagesFound, RetrievalFailed>;
 
 // ---- Effects ----
 
@@ -76,6 +92,11 @@ struct RunTools {
 };
 /// Nothing more is wanted of the tools.
 struct AbandonTools {};
+/// Search the session's documents; answer with PassagesFound or RetrievalFailed.
+struct Retrieve {
+  std::size_t tool = 0;  ///< Index in the stack.
+  std::string query;
+};
 /// Make these durable as one unit, then show them. When `step`, answer with StepDurable.
 struct Record {
   std::vector<Event> events;
@@ -86,7 +107,7 @@ struct Show {
   PassingEvent event;
 };
 
-using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Record, Show>;
+using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Retrieve, Record, Show>;
 using Effects = std::vector<Effect>;
 
 /// What the model is told of calls that did not end within Options::tool_timeout.
@@ -100,6 +121,7 @@ class Turn {
     std::vector<ChatMessage> history;  ///< Of earlier messages.
     std::vector<StepRecorded> steps;   ///< Of this run, recorded before a crash.
     std::string text_shown;            ///< Of a call that a crash ended; clients may hold it.
+    const Stack* stack = nullptr;      ///< What answers, in a client's session; outlives the turn.
   };
 
   /// `options` and `toolbox` must outlive the turn.
@@ -123,8 +145,27 @@ class Turn {
   std::vector<ChatMessage> exchange() const;
 
  private:
-  enum class State : unsigned char { begun, calling, planned, acting, acted, ended };
+  enum class State : unsigned char {
+    begun,
+    deciding,
+    retrieving,
+    prepared,
+    calling,
+    planned,
+    acting,
+    acted,
+    ended
+  };
 
+  const std::string& query() const { return conversation_[history_size_].text; }
+  void find_tool(Effects& out);
+  void ask_for_tool(const std::string* refused, Effects& out);
+  void take_decision(ModelAnswer answer, Effects& out);
+  void choose(std::size_t tool, std::string_view why, Effects& out);
+  void retrieve(std::size_t tool, Effects& out);
+  void take_passages(PassagesFound found, Effects& out);
+  void record_choice(std::string_view why, Effects& out);
+  std::shared_ptr<ModelRequest> new_request() const;
   void call_model(Effects& out);
   void plan(ModelAnswer answer, Effects& out);
   void act(std::vector<ToolCall> calls, Effects& out);
@@ -154,6 +195,14 @@ class Turn {
   ModelUsage usage_;
   std::vector<MessageId> heard_;
   std::vector<SteerArrived> steered_;
+
+  // With a stack.
+  const Stack* stack_;
+  std::optional<std::size_t> tool_;  ///< The one that answers.
+  std::string why_;                  ///< It was picked.
+  bool choice_recorded_ = false;     ///< Before a crash.
+  bool repaired_ = false;            ///< The decision maker was asked a second time.
+  PassagesFound found_;
 };
 
 }  // namespace parlance::agent

@@ -1,0 +1,62 @@
+#include "agent/lifecycle.h"
+
+namespace parlance::agent {
+namespace {
+
+Error unknown() {
+  return {Errc::unauthenticated, "this client is not known, or was deactivated; authorize anew"};
+}
+
+Error unfit(const char* what) {
+  return {Errc::failed_precondition, what};
+}
+
+bool initialized(LifecycleState state) {
+  return state == LifecycleState::initialized || state == LifecycleState::reauthorized;
+}
+
+Result<LifecycleState> let_in_again(const ClientRecord& client) {
+  if (client.scope == Scope::temporary) return unknown();
+  if (client.state == LifecycleState::closed) return LifecycleState::authorized;
+  return initialized(client.state) ? LifecycleState::reauthorized : client.state;
+}
+
+}  // namespace
+
+Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand command) {
+  if (command == LifecycleCommand::authorize) {
+    if (client != nullptr) return unfit("this client exists already");
+    return LifecycleState::authorized;
+  }
+  if (client == nullptr || client->state == LifecycleState::deactivated) return unknown();
+  switch (command) {
+    case LifecycleCommand::reauthorize:
+      return let_in_again(*client);
+    case LifecycleCommand::initialize:
+      if (client->state == LifecycleState::initialized) {
+        return unfit("the session is initialized already");
+      }
+      if (client->state == LifecycleState::closed) {
+        return unfit("the session is closed; authorize it again first");
+      }
+      return LifecycleState::initialized;
+    case LifecycleCommand::close:
+      if (client->state == LifecycleState::closed) return unfit("the session is closed already");
+      return client->scope == Scope::temporary ? LifecycleState::deactivated
+                                               : LifecycleState::closed;
+    case LifecycleCommand::authorize:
+    case LifecycleCommand::check:
+      break;
+  }
+  return client->state;
+}
+
+Status takes_work(const ClientRecord* client) {
+  if (client == nullptr || client->state == LifecycleState::deactivated) return unknown();
+  if (initialized(client->state)) return {};
+  return client->state == LifecycleState::closed
+             ? unfit("the session is closed; authorize and initialize it again first")
+             : unfit("the session is not initialized; initialize it first");
+}
+
+}  // namespace parlance::agent
