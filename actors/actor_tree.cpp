@@ -11,10 +11,13 @@
 
 #include "actors/core_gateway.h"
 #include "actors/core_scheduler.h"
+#include "actors/document_intake.h"
 #include "actors/history_reader_actor.h"
 #include "actors/llm_proxy_actor.h"
 #include "actors/persistence_actor.h"
+#include "actors/retrieval_loop.h"
 #include "actors/tool_runner_actor.h"
+#include "actors/worker_actor.h"
 #include "agent/builtin_tools.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -51,6 +54,7 @@ class ActorTree::Impl {
   }
 
   void start(const std::vector<EventSink*>& sinks);
+  void start_documents();
   Result<std::size_t> recover();
   bool wait_for_runs(std::chrono::milliseconds limit);
   /// Runs `work` on every core and waits for all.
@@ -68,6 +72,10 @@ class ActorTree::Impl {
   PersistenceHandle persistence_;
   std::vector<HistoryReaderHandle> readers_;
   std::vector<ToolRunnerHandle> tool_runners_;
+  std::unique_ptr<RetrievalLoop> retrieval_;
+  std::unique_ptr<DocumentIntake> intake_;
+  std::unique_ptr<WorkerPool> intake_workers_;
+  std::unique_ptr<WorkerPool> workers_;
   std::vector<std::unique_ptr<CoreServices>> services_;
   std::vector<std::unique_ptr<CoreGateway>> gateways_;
   std::vector<CoreGateway*> all_;
@@ -101,13 +109,15 @@ void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
     tool_runners_.push_back(system_->spawn<ToolRunnerActor, caf::detached>(
         toolbox_, options_.agent.tool_output_bytes_max));
   }
+  start_documents();
   const auto gates = llm::make_gates(options_.models);
   for (std::size_t core = 0; core < scheduler_->cores(); ++core) {
     auto proxy = system_->spawn<LlmProxyActor, caf::lazy_init>(scheduler_->worker(core), core,
                                                                options_.models, gates);
     services_.push_back(std::make_unique<CoreServices>(
-        CoreServices{core, options_.sessions, options_.agent, toolbox_, store_, *scheduler_,
-                     *sinks[core], persistence_, readers_, tool_runners_, std::move(proxy)}));
+        CoreServices{core, options_.sessions, options_.agent, toolbox_, options_.stack, store_,
+                     *retrieval_, *intake_, *intake_workers_, *workers_, *scheduler_, *sinks[core],
+                     persistence_, readers_, tool_runners_, std::move(proxy)}));
     gateways_.push_back(std::make_unique<CoreGateway>(*system_, *services_.back(), node_, all_));
   }
   for (const auto& gateway : gateways_) all_.push_back(gateway.get());
@@ -117,7 +127,32 @@ void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
   }
 }
 
+void ActorTree::Impl::start_documents() {
+  const Options& options = options_.sessions;
+  workers_ = std::make_unique<WorkerPool>(*system_, options.workers, options.work_waiting_max);
+  intake_workers_ =
+      std::make_unique<WorkerPool>(*system_, options.intake_workers, options.work_waiting_max);
+  retrieval_ = std::make_unique<RetrievalLoop>(RetrievalLoop::Surroundings{
+      store_, options_.models, options_.documents,
+      [this](const storage::BegunSet& begun) { caf::anon_send(persistence_, DropBegunSet{begun}); },
+      [this](std::vector<SessionId> sessions) {
+        // Where too much waits it is left to the engine, which forgets what was removed in time.
+        intake_workers_->run([this, sessions = std::move(sessions)] {
+          const Status scrubbed = store_.scrub(sessions);
+          if (!scrubbed) {
+            log::warn("erased bytes may stay in files for a while why={}",
+                      log::value(scrubbed.error().detail));
+          }
+        });
+      }});
+  intake_ = std::make_unique<DocumentIntake>(store_, *retrieval_, persistence_, options_.stack,
+                                             options_.documents, options_.extraction);
+}
+
 Result<std::size_t> ActorTree::Impl::recover() {
+  const auto begun = store_.begun_sets(nullptr);
+  if (!begun) return begun.error();
+  for (const storage::BegunSet& set : *begun) retrieval_->clean_up(set.session, set.set);
   const auto unfinished = store_.unfinished_sessions();
   if (!unfinished) return unfinished.error();
   for (const SessionId& session : *unfinished) {
@@ -168,6 +203,10 @@ void ActorTree::Impl::stop() {
   while (sum_over_cores(&CoreGateway::alive) != 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  // Workers may wait for it; they end after what they do now.
+  retrieval_->stop();
+  workers_->stop();
+  intake_workers_->stop();
   for (auto& services : services_) {
     caf::anon_send_exit(services->model_proxy, caf::exit_reason::user_shutdown);
     services->model_proxy = nullptr;

@@ -10,7 +10,9 @@
 #include "actors/options.h"
 #include "actors/session_gateway.h"
 #include "agent/options.h"
+#include "extract/options.h"
 #include "llm/options.h"
+#include "rag/options.h"
 #include "storage/store.h"
 
 namespace boost::asio {
@@ -23,6 +25,9 @@ struct TreeOptions {
   Options sessions;
   agent::Options agent;
   llm::Options models;
+  agent::Stack stack = {};
+  rag::Options documents = {};
+  extract::Options extraction = {};
 };
 
 class ActorTree {

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "actors/worker_actor.h"
+#include "auth/secret_hash.h"
 #include "base/metrics.h"
 
 namespace parlance::actors {
@@ -13,6 +15,10 @@ namespace {
 
 Error stopping_error() {
   return {Errc::unavailable, "the server is stopping; send it again after the restart"};
+}
+
+Error too_many_authorizations() {
+  return {Errc::resource_exhausted, "too many authorizations wait; try again a little later"};
 }
 
 /// FNV-1a: the same on every build, so that a session keeps its core across restarts.
@@ -151,30 +157,110 @@ void CoreGateway::end_runs_once() {
   }
 }
 
-void CoreGateway::create_client(Scope /*scope*/, AuthorizedReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+// ---- Clients ----
+
+template <class Command>
+void CoreGateway::tell_home(const SessionId& session, Command command) {
+  at_home(session, [session, command = std::move(command)](CoreGateway& home) {
+    const Status told = home.directory_.tell_session(session, Command(command));
+    if (!told) command.reply(told.error());
+  });
 }
-void CoreGateway::refresh_client(SessionId /*client*/, std::string /*secret*/,
-                                 AuthorizedReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+
+void CoreGateway::create_client(Scope scope, AuthorizedReply reply) {
+  if (stopping()) return reply(stopping_error());
+  struct Made {
+    Authorized client;
+    Result<std::string> hash = std::string();
+  };
+  auto made = std::make_shared<Made>();
+  const bool taken = in_background(
+      [made, scope] {
+        made->client = {{auth::new_client_id()}, scope, auth::new_secret()};
+        made->hash = auth::hash_secret(made->client.secret);
+      },
+      [this, made, reply] {
+        if (!made->hash) return reply(made->hash.error());
+        ClientRecord record{made->client.scope, LifecycleState::authorized, std::move(*made->hash),
+                            wall_now(), 0};
+        tell_home(made->client.client,
+                  ChangeLifecycle{LifecycleCommand::authorize, std::move(record),
+                                  back_here(StatusReply([made, reply](const Status& status) {
+                                    status ? reply(made->client) : reply(status.error());
+                                  }))});
+      });
+  if (!taken) reply(too_many_authorizations());
 }
-void CoreGateway::change_lifecycle(const SessionId& /*client*/, LifecycleCommand /*command*/,
+
+void CoreGateway::refresh_client(SessionId client, std::string secret, AuthorizedReply reply) {
+  if (stopping()) return reply(stopping_error());
+  struct Checked {
+    Result<std::optional<ClientRecord>> record = std::optional<ClientRecord>();
+    bool fits = false;
+  };
+  auto checked = std::make_shared<Checked>();
+  const bool taken = in_background(
+      [checked, client, secret, &store = services_.store] {
+        checked->record = store.client(client);
+        if (!checked->record) return;
+        const bool known = checked->record->has_value();
+        // A client that is not known takes as long as one that is.
+        checked->fits =
+            auth::verify_secret(known ? std::string_view((*checked->record)->secret_hash)
+                                      : auth::kUnknownClientHash,
+                                secret) &&
+            known;
+      },
+      [this, checked, client, secret, reply] {
+        if (!checked->record) return reply(checked->record.error());
+        const Error refusal{Errc::unauthenticated,
+                            "client_id and client_secret are not those of a persistent client"};
+        if (!checked->fits) return reply(refusal);
+        const Authorized authorized{client, (*checked->record)->scope, secret};
+        tell_home(client, ChangeLifecycle{LifecycleCommand::reauthorize,
+                                          {},
+                                          back_here(StatusReply([=](const Status& status) {
+                                            if (status) return reply(authorized);
+                                            const bool known =
+                                                status.error().code != Errc::unauthenticated;
+                                            reply(known ? status.error() : refusal);
+                                          }))});
+      });
+  if (!taken) reply(too_many_authorizations());
+}
+
+void CoreGateway::change_lifecycle(const SessionId& client, LifecycleCommand command,
                                    StatusReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+  tell_home(client, ChangeLifecycle{command, {}, back_here(std::move(reply))});
 }
-void CoreGateway::store(const SessionId& /*client*/, StoreDocuments /*command*/, StoreReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+
+void CoreGateway::store(const SessionId& client, StoreDocuments command, StoreReply reply) {
+  if (stopping()) return reply(stopping_error());
+  // Shared, since what crosses cores is copied and this is large.
+  auto carried = std::make_shared<StoreDocuments>(std::move(command));
+  at_home(client, [client, carried, reply = back_here(std::move(reply))](CoreGateway& home) {
+    const Status told = home.directory_.tell_session(client, Store{std::move(*carried), reply});
+    if (!told) reply(told.error());
+  });
 }
-void CoreGateway::await_end(const SessionId& /*session*/, MessageId /*message*/,
-                            StatusReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+
+void CoreGateway::await_end(const SessionId& session, MessageId message, StatusReply reply) {
+  tell_home(session, AwaitEnd{std::move(message), back_here(std::move(reply))});
 }
-void CoreGateway::read_passages(const SessionId& /*session*/, std::vector<PassageId> /*ids*/,
+
+void CoreGateway::read_passages(const SessionId& session, std::vector<PassageId> ids,
                                 PassagesReply reply) {
-  reply(Error{Errc::unavailable, "no clients yet"});
+  const auto& readers = services_.readers;
+  caf::anon_send(readers[hash_of(session.text) % readers.size()],
+                 ReadPassages{session, std::move(ids), back_here(std::move(reply))});
 }
-bool CoreGateway::in_background(std::function<void()> /*work*/, std::function<void()> /*done*/) {
-  return false;
+
+bool CoreGateway::in_background(std::function<void()> work, std::function<void()> done) {
+  return services_.workers.run([work = std::move(work), done = std::move(done),
+                                &scheduler = services_.scheduler, core = services_.core] {
+    work();
+    scheduler.post(core, done);
+  });
 }
 
 bool CoreGateway::stopping() const {

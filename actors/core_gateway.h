@@ -64,6 +64,9 @@ class CoreGateway final : public SessionGateway {
   /// Runs `work(gateway of the session's home)` on that core: at once when it is this one.
   template <class Work>
   void at_home(const SessionId& session, Work work);
+  /// Sends a command whose reply is a status to the session, on its home core.
+  template <class Command>
+  void tell_home(const SessionId& session, Command command);
   /// `reply`, made to run on this core wherever it is called.
   template <class... Args>
   std::function<void(Args...)> back_here(std::function<void(Args...)> reply);

@@ -15,14 +15,22 @@
 
 namespace parlance::actors {
 
+class DocumentIntake;
+class RetrievalLoop;
 class SessionDirectory;
+class WorkerPool;
 
 struct CoreServices {
   std::size_t core = 0;
   const Options& options;
   const agent::Options& agent_options;
   const agent::Toolbox& toolbox;
+  const agent::Stack& stack;
   const storage::Store& store;  ///< Only what never blocks is used here.
+  RetrievalLoop& retrieval;
+  const DocumentIntake& intake;
+  WorkerPool& intake_workers;  ///< Documents: minutes, at worst.
+  WorkerPool& workers;         ///< What is done in some milliseconds.
   CoreScheduler& scheduler;
   EventSink& sink;
   PersistenceHandle persistence;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@
 #include <caf/typed_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include "actors/prepared_documents.h"
 #include "actors/session_gateway.h"
+#include "agent/turn.h"
 #include "schemas/command.h"
 #include "schemas/model_call.h"
 #include "schemas/query.h"
@@ -37,6 +40,20 @@ struct Ping {
 };
 struct Snapshot {
   SessionGateway::SnapshotReply reply;
+};
+/// A step in the life of a client's session.
+struct ChangeLifecycle {
+  LifecycleCommand command = LifecycleCommand::check;
+  std::optional<ClientRecord> client;  ///< Of `authorize`.
+  SessionGateway::StatusReply reply;
+};
+struct Store {
+  StoreDocuments command;
+  SessionGateway::StoreReply reply;
+};
+struct AwaitEnd {
+  MessageId message;
+  SessionGateway::StatusReply reply;
 };
 /// Load the log if that has not been done; go on with what is unfinished.
 struct Wake {};
@@ -68,6 +85,21 @@ struct ToolsRan {
   std::vector<ToolResult> results;
 };
 
+/// What a search of the session's documents came to.
+struct Retrieved {
+  std::uint64_t search = 0;
+  Result<agent::PassagesFound> found;
+};
+
+// ---- To a session: how the documents that it stores come along ----
+
+struct DocumentsPrepared {
+  Result<PreparedDocuments> prepared;
+};
+struct DocumentsWritten {
+  Status status;
+};
+
 // ---- From storage ----
 
 struct Loaded {
@@ -84,8 +116,11 @@ using RunHandle = caf::typed_actor<caf::reacts_to<ModelWrote>, caf::reacts_to<Mo
 /// One conversation.
 using SessionHandle =
     RunHandle::extend<caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>,
-                      caf::reacts_to<Snapshot>, caf::reacts_to<Wake>, caf::reacts_to<Tick>,
-                      caf::reacts_to<Nap>, caf::reacts_to<Loaded>, caf::reacts_to<Appended>>;
+                      caf::reacts_to<Snapshot>, caf::reacts_to<ChangeLifecycle>,
+                      caf::reacts_to<Store>, caf::reacts_to<AwaitEnd>, caf::reacts_to<Wake>,
+                      caf::reacts_to<Tick>, caf::reacts_to<Nap>, caf::reacts_to<Loaded>,
+                      caf::reacts_to<Appended>, caf::reacts_to<Retrieved>,
+                      caf::reacts_to<DocumentsPrepared>, caf::reacts_to<DocumentsWritten>>;
 
 // ---- To a model proxy (one per core) ----
 
@@ -120,7 +155,26 @@ struct Append {
 };
 /// To itself: what waits becomes a group.
 struct Flush {};
-using PersistenceHandle = caf::typed_actor<caf::reacts_to<Append>, caf::reacts_to<Flush>>;
+/// Passages of a set that is not there yet: written at once, without a sync.
+struct WritePassages {
+  storage::PassageBatch batch;
+  std::function<void(Status)> done;  ///< Called on the persistence thread.
+};
+/// Nothing is left elsewhere of a set that was begun.
+struct DropBegunSet {
+  storage::BegunSet begun;
+};
+using PersistenceHandle =
+    caf::typed_actor<caf::reacts_to<Append>, caf::reacts_to<Flush>, caf::reacts_to<WritePassages>,
+                     caf::reacts_to<DropBegunSet>>;
+
+// ---- To a worker (own thread) ----
+
+/// Runs there; may take long and block.
+struct RunWork {
+  std::function<void()> work;
+};
+using WorkerHandle = caf::typed_actor<caf::reacts_to<RunWork>>;
 
 // ---- To a history reader (own threads) ----
 
@@ -133,7 +187,13 @@ struct ReadLog {
   ReadEvents range;
   std::function<void(Result<EventPage>)> reply;  ///< Called on the reader's thread.
 };
-using HistoryReaderHandle = caf::typed_actor<caf::reacts_to<LoadSession>, caf::reacts_to<ReadLog>>;
+struct ReadPassages {
+  SessionId session;
+  std::vector<PassageId> ids;
+  SessionGateway::PassagesReply reply;  ///< Called on the reader's thread.
+};
+using HistoryReaderHandle = caf::typed_actor<caf::reacts_to<LoadSession>, caf::reacts_to<ReadLog>,
+                                             caf::reacts_to<ReadPassages>>;
 
 }  // namespace parlance::actors
 
@@ -141,6 +201,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Submit)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Cancel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Ping)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ChangeLifecycle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Store)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AwaitEnd)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Retrieved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsPrepared)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsWritten)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::WritePassages)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DropBegunSet)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::RunWork)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Nap)
@@ -157,3 +226,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Append)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::LoadSession)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadLog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadPassages)

@@ -22,7 +22,10 @@ struct Options {
   std::size_t group_requests_max = 4'096;  ///< Sessions in one group.
   std::size_t readers = 2;                 ///< Threads that read the log.
   std::size_t tool_threads = 2;            ///< Threads that run tools.
-  std::size_t run_once_max = 256;          ///< Runs without a session at once, per core.
+  std::size_t workers = 2;                 ///< Threads for parsing bodies and hashing secrets.
+  std::size_t intake_workers = 2;        ///< Threads that read and cut documents: how many at once.
+  std::size_t work_waiting_max = 4'096;  ///< Of either kind.
+  std::size_t run_once_max = 256;        ///< Runs without a session at once, per core.
 };
 
 }  // namespace parlance::actors

@@ -32,6 +32,14 @@ PersistenceActor::behavior_type PersistenceActor::make_behavior() {
         waiting_.push_back(std::move(append));
         flush_later();
       },
+      [this](WritePassages& write) { write.done(store_.write_passages(write.batch)); },
+      [this](const DropBegunSet& drop) {
+        const Status dropped = store_.drop_begun_set(drop.begun);
+        if (!dropped) {
+          log::warn("an unfinished set of documents stays until the next start session={} why={}",
+                    drop.begun.session.text, log::value(dropped.error().detail));
+        }
+      },
       [this, flush_later](const Flush&) {
         flush_sent_ = false;
         commit_group();

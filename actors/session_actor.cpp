@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "actors/core_services.h"
+#include "actors/retrieval_loop.h"
 #include "actors/session_directory.h"
+#include "agent/lifecycle.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -27,11 +29,13 @@ void refuse(Submit& submit, Error error) {
   metrics::get().messages_refused.add();
   submit.reply(std::move(error));
 }
-void refuse(Cancel& cancel, Error error) {
-  cancel.reply(std::move(error));
-}
 void refuse(Ping& ping, Error error) {
   ping.reply(std::move(error), {});
+}
+/// Of the other commands, whose replies say whether it worked.
+template <class Command>
+void refuse(Command& command, Error error) {
+  command.reply(std::move(error));
 }
 
 void count(const Event& recorded) {
@@ -92,7 +96,21 @@ SessionActor::behavior_type SessionActor::make_behavior() {
         run_->batch = 0;
         feed(agent::ToolsEnded{std::move(m.results)});
       },
+      [this](Retrieved& m) {
+        if (!run_ || run_->search != m.search) return;
+        run_->search = 0;
+        if (m.found) {
+          feed(std::move(*m.found));
+        } else {
+          feed(agent::RetrievalFailed{m.found.error().code, m.found.error().detail});
+        }
+      },
+      [this](DocumentsPrepared& m) { handle(m); },
+      [this](DocumentsWritten& m) { handle(m); },
       [this](Submit& m) { receive(m); },
+      [this](ChangeLifecycle& m) { receive(m); },
+      [this](Store& m) { receive(m); },
+      [this](AwaitEnd& m) { receive(m); },
       [this](Cancel& m) { receive(m); },
       [this](Ping& m) { receive(m); },
       [this](Snapshot& m) { handle(m); },
@@ -139,6 +157,10 @@ void SessionActor::serve(T& command) {
 }
 
 void SessionActor::handle(Submit& submit) {
+  if (client_ || submit.command.of_client) {
+    const Status fits = agent::takes_work(client());
+    if (!fits) return refuse(submit, fits.error());
+  }
   const MessageId& id = submit.command.message_id;
   // The store knows every id that is durable; those on their way are known only here.
   SessionLog::Entry* const first = log_.find(id);
@@ -295,7 +317,8 @@ bool SessionActor::busy() const {
 
 bool SessionActor::idle() const {
   // A successor that loaded the log while an append is on its way would write over it.
-  return state_ != State::loading && stashed_.empty() && !log_.appending() &&
+  const bool storing = client_ && (!client_->stores.empty() || closing());
+  return state_ != State::loading && stashed_.empty() && !log_.appending() && !storing &&
          (state_ == State::broken || !busy());
 }
 
@@ -345,6 +368,7 @@ void SessionActor::begin(storage::SessionImage& image) {
 
 void SessionActor::restore(storage::SessionImage& image) {
   log_.restore(image.last, image.partial_parts);
+  if (image.client) client_ = std::make_unique<Client>(std::move(*image.client));
   struct Found {
     EventSeq seq;
     MessageId id;
@@ -371,7 +395,7 @@ void SessionActor::restore(storage::SessionImage& image) {
     if (it == found.rend()) continue;  // Its message is older than what was loaded.
     if (auto* step = std::get_if<StepRecorded>(&recorded.event)) {
       it->steps.push_back(std::move(*step));
-    } else {
+    } else if (is_terminal(recorded.event)) {
       it->ended = true;
     }
   }
@@ -455,14 +479,17 @@ void SessionActor::handle(Appended& appended) {
   auto next = landed.told.begin();
   for (auto& [entry, outcome] : landed.entries) {
     answer(entry, outcome);
+    if (entry.landed) entry.landed({});
     if (outcome.recorded()) {
       take_effect(*next++);
     } else if (run_ && run_->seq == 0 && run_->turn.message_id() == entry.message_id) {
       drop_run();  // It was no new message after all.
     }
   }
+  for (const SessionLog::Landing& landing : landed.beside) landing({});
   for (Cancel& cancel : std::exchange(early_cancels_, {})) handle(cancel);
   if (run_ && run_->turn.ended() && run_->seq != 0 && !log_.is_unfinished(run_->seq)) run_ended();
+  if (closing()) go_on_closing();
   start_next();
   log_.end_append();
   flush();
@@ -496,8 +523,9 @@ void SessionActor::take_effect(RecordedEvent& recorded) {
     accepted(*message, recorded.cursor.seq);
   } else if (auto* step = std::get_if<StepRecorded>(&recorded.event)) {
     if (run_ && run_->turn.message_id() == step->message_id) feed(agent::StepDurable{});
-  } else {
+  } else if (is_terminal(recorded.event)) {
     answer_cancels(message_of(recorded.event));
+    answer_end_waiters(message_of(recorded.event));
   }
 }
 
@@ -535,6 +563,18 @@ void SessionActor::answer_cancels(const MessageId& id) {
   }
 }
 
+void SessionActor::answer_end_waiters(const MessageId& id) {
+  for (auto it = end_waiters_.begin(); it != end_waiters_.end();) {
+    if (it->message != id) {
+      ++it;
+      continue;
+    }
+    const auto reply = std::move(it->reply);
+    it = end_waiters_.erase(it);
+    reply({});
+  }
+}
+
 void SessionActor::give_up(const Error& error) {
   state_ = State::broken;
   broken_ = std::make_unique<Error>(error);
@@ -546,7 +586,11 @@ void SessionActor::give_up(const Error& error) {
   }
   for (SessionLog::Entry& entry : log_.abandon()) {
     for (const auto& reply : entry.replies) reply(error);
+    if (entry.landed) entry.landed(error);
   }
+  for (const SessionLog::Landing& landing : log_.abandon_beside()) landing(error);
+  for (AwaitEnd& await : std::exchange(end_waiters_, {})) await.reply(error);
+  give_up_client(error);
   for (Command& command : std::exchange(stashed_, {})) {
     std::visit([&](auto& c) { refuse(c, error); }, command);
   }
@@ -558,7 +602,7 @@ void SessionActor::give_up(const Error& error) {
 // ---- The turn ----
 
 void SessionActor::start_next() {
-  if (run_ || queue_.empty() || state_ != State::ready) return;
+  if (run_ || queue_.empty() || state_ != State::ready || closing()) return;
   Queued next = std::move(queue_.front());
   queue_.erase(queue_.begin());
   start_run(std::move(next), {});
@@ -567,9 +611,10 @@ void SessionActor::start_next() {
 void SessionActor::start_run(Queued message, std::string text_shown) {
   run_ = std::make_unique<Run>(
       Run{message.seq,
-          agent::Turn({message.id, std::move(message.text), history_.messages(),
-                       std::move(message.steps), std::move(text_shown)},
-                      services_.agent_options, services_.toolbox),
+          agent::Turn(
+              {message.id, std::move(message.text), history_.messages(), std::move(message.steps),
+               std::move(text_shown), client_ ? &services_.stack : nullptr},
+              services_.agent_options, services_.toolbox),
           steady_now()});
   run_->text_kept_at = run_->started;
   services_.directory->set_running(id_, true);
@@ -616,6 +661,15 @@ void SessionActor::carry_out(agent::RunTools& effect) {
 
 void SessionActor::carry_out(agent::AbandonTools& /*effect*/) {
   run_->batch = 0;
+}
+
+void SessionActor::carry_out(agent::Retrieve& effect) {
+  run_->search = ++services_.last_ticket;
+  services_.retrieval.search(
+      id_, services_.stack.tools[effect.tool], std::move(effect.query),
+      [session = SessionHandle{this}, search = run_->search](Result<agent::PassagesFound> found) {
+        caf::anon_send(session, Retrieved{search, std::move(found)});
+      });
 }
 
 void SessionActor::carry_out(agent::Record& effect) {

@@ -10,6 +10,7 @@
 //   queue, or after a restart from the turn that goes on with it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,7 +41,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   const char* name() const override { return "session"; }
 
  private:
-  using Command = std::variant<Submit, Cancel, Ping>;
+  using Command = std::variant<Submit, Cancel, Ping, ChangeLifecycle, Store, AwaitEnd>;
 
   /// A message that is in the log and waits for its run.
   struct Queued {
@@ -62,6 +63,20 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     SteadyTime tools_started{};
     std::vector<ToolCall> tools_running{};
     SteadyTime text_kept_at{};
+    std::uint64_t search = 0;  ///< The retrieval in flight; 0 when there is none.
+  };
+
+  /// What a session has that a client authorized. Its code is in session_client.cpp.
+  struct Client {
+    explicit Client(ClientRecord kept) : record(std::move(kept)) {}
+
+    ClientRecord record;
+    std::vector<Store> stores;  ///< The first is in work, or waits for it.
+    /// Whether that one is still wanted; null while there is none in work.
+    std::shared_ptr<std::atomic<bool>> wanted;
+    std::shared_ptr<const PreparedSet> prepared;
+    std::vector<SessionGateway::StatusReply> closing;  ///< Not empty while the session closes.
+    bool close_recorded = false;
   };
 
   // Commands.
@@ -73,6 +88,9 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void handle(Submit& submit);
   void handle(Cancel& cancel);
   void handle(Ping& ping);
+  void handle(ChangeLifecycle& change);
+  void handle(Store& store);
+  void handle(AwaitEnd& await);
   void handle(Snapshot& snapshot);
   void handle(const Tick& tick);
   void handle_nap();
@@ -90,7 +108,22 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void take_effect(RecordedEvent& recorded);
   void accepted(MessageAccepted& message, EventSeq seq);
   void answer_cancels(const MessageId& id);
+  void answer_end_waiters(const MessageId& id);
   void give_up(const Error& error);
+
+  // The client and its documents.
+  const ClientRecord* client() const { return client_ ? &client_->record : nullptr; }
+  bool closing() const { return client_ && !client_->closing.empty(); }
+  void record_lifecycle(LifecycleState state, SessionGateway::StatusReply reply);
+  void begin_close(LifecycleState state, SessionGateway::StatusReply reply);
+  void cancel_queue();
+  void go_on_closing();
+  void start_store();
+  void handle(DocumentsPrepared& m);
+  void write_set(const Status& begun);
+  void handle(DocumentsWritten& m);
+  void end_store(Result<DocumentsAccepted> result);
+  void give_up_client(const Error& error);
 
   // The turn.
   void start_next();
@@ -102,6 +135,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void carry_out(agent::AbandonCall& effect);
   void carry_out(agent::RunTools& effect);
   void carry_out(agent::AbandonTools& effect);
+  void carry_out(agent::Retrieve& effect);
   void carry_out(agent::Record& effect);
   void carry_out(agent::Show& effect);
   void drop_run();
@@ -128,6 +162,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   std::unique_ptr<Run> run_;
   std::vector<std::pair<MessageId, SessionGateway::StatusReply>> cancel_waiters_;
   std::vector<Cancel> early_cancels_;  ///< Of messages that are not durable yet.
+  std::vector<AwaitEnd> end_waiters_;
+  std::unique_ptr<Client> client_;  ///< Null: nobody authorized this session.
   agent::History history_;
 };
 

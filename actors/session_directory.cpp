@@ -53,6 +53,9 @@ Status SessionDirectory::tell_session(const SessionId& id, Command command) {
 template Status SessionDirectory::tell_session(const SessionId&, Submit);
 template Status SessionDirectory::tell_session(const SessionId&, Cancel);
 template Status SessionDirectory::tell_session(const SessionId&, Ping);
+template Status SessionDirectory::tell_session(const SessionId&, ChangeLifecycle);
+template Status SessionDirectory::tell_session(const SessionId&, Store);
+template Status SessionDirectory::tell_session(const SessionId&, AwaitEnd);
 
 bool SessionDirectory::tell_if_awake(const SessionId& id, Snapshot command) {
   const auto it = sessions_.find(id);

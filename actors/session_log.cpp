@@ -28,6 +28,23 @@ void SessionLog::record(Event event) {
   entry.event = std::move(event);
 }
 
+void SessionLog::record(Event event, std::string key, Landing landed) {
+  record(std::move(event));
+  waiting_.back().record.idempotency_key = std::move(key);
+  waiting_.back().landed = std::move(landed);
+}
+
+void SessionLog::change_beside(storage::Beside change, Landing landed) {
+  if (!beside_waiting_) beside_waiting_ = std::make_unique<BesideLog>();
+  storage::Beside& all = beside_waiting_->change;
+  if (change.client) all.client = std::move(change.client);
+  if (change.begun_set) all.begun_set = change.begun_set;
+  if (change.stored_set) all.stored_set = std::move(change.stored_set);
+  if (change.dropped_set) all.dropped_set = change.dropped_set;
+  all.erase = all.erase || change.erase;
+  if (landed) beside_waiting_->landed.push_back(std::move(landed));
+}
+
 SessionLog::Entry& SessionLog::add(SubmitMessage message, SessionGateway::SubmitReply reply) {
   MessageId id = message.message_id;
   record(MessageAccepted{std::move(message.message_id), std::move(message.text), message.on_busy});
@@ -70,9 +87,7 @@ void SessionLog::drop_text() {
 // ---- Appending ----
 
 std::optional<storage::AppendRequest> SessionLog::start_append(const SessionId& session) {
-  if (appending_ || (waiting_.empty() && !part_waiting_ && parts_to_drop_ == 0)) {
-    return std::nullopt;
-  }
+  if (appending_ || quiet()) return std::nullopt;
   appending_ = true;
   flying_.swap(waiting_);
   storage::AppendRequest request;
@@ -89,6 +104,11 @@ std::optional<storage::AppendRequest> SessionLog::start_append(const SessionId& 
     request.unfinished = message.first;
     break;
   }
+  if (beside_waiting_) {
+    request.beside = std::move(beside_waiting_->change);
+    beside_flying_ = std::move(beside_waiting_->landed);
+    beside_waiting_.reset();
+  }
   request.partial = std::exchange(part_waiting_, std::nullopt);
   request.parts_dropped = std::exchange(parts_to_drop_, 0);
   return request;
@@ -99,6 +119,7 @@ SessionLog::Landed SessionLog::land(std::span<const storage::RecordOutcome> outc
   CHECK(appending_ && outcomes.size() == flying_.size());
   std::vector<Entry> flown = std::exchange(flying_, {});  // An idle session keeps no memory of it.
   Landed landed;
+  landed.beside = std::exchange(beside_flying_, {});
   landed.told.reserve(flown.size());
   landed.entries.reserve(flown.size());
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -125,6 +146,15 @@ std::vector<SessionLog::Entry> SessionLog::abandon() {
              std::make_move_iterator(waiting_.end()));
   flying_.clear();
   waiting_.clear();
+  return out;
+}
+
+std::vector<SessionLog::Landing> SessionLog::abandon_beside() {
+  std::vector<Landing> out = std::exchange(beside_flying_, {});
+  if (beside_waiting_) {
+    for (Landing& landed : beside_waiting_->landed) out.push_back(std::move(landed));
+    beside_waiting_.reset();
+  }
   return out;
 }
 

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +26,9 @@ namespace parlance::actors {
 
 class SessionLog {
  public:
+  /// Called once: it is durable, or why it will not be.
+  using Landing = std::function<void(const Status&)>;
+
   /// An event on its way to the disk; or, with a refusal, a message that is recorded already or not
   /// at all.
   struct Entry {
@@ -33,12 +38,14 @@ class SessionLog {
     MessageId message_id;                              ///< For the replies; empty without.
     std::vector<SessionGateway::SubmitReply> replies;  ///< Of a message and its repeats.
     std::optional<Error> refusal;                      ///< The reply where it is not known.
+    Landing landed = {};
   };
 
   /// What an append came to. The events of recorded entries are in `told`, in the same order.
   struct Landed {
     std::vector<RecordedEvent> told;
     std::vector<std::pair<Entry, storage::RecordOutcome>> entries;
+    std::vector<Landing> beside;  ///< Of what changed beside the log.
   };
 
   // ---- Waking ----
@@ -50,6 +57,10 @@ class SessionLog {
   // ---- What joins the next append ----
 
   void record(Event event);
+  /// An event of the session itself. `key`: the idempotency key that stands for it, or empty.
+  void record(Event event, std::string key, Landing landed);
+  /// What changes beside the log, with the next append. Fields that are set win over earlier ones.
+  void change_beside(storage::Beside change, Landing landed);
   void record(SubmitMessage message, SessionGateway::SubmitReply reply);
   /// Refuses the message unless the log has it: then its sender is answered as at the first time.
   void refuse_unless_known(SubmitMessage message, SessionGateway::SubmitReply reply, Error refusal);
@@ -69,6 +80,7 @@ class SessionLog {
   void end_append() { appending_ = false; }
   /// Gives up what is not durable; returns it for its replies.
   std::vector<Entry> abandon();
+  std::vector<Landing> abandon_beside();
 
   // ---- What is known ----
 
@@ -85,7 +97,8 @@ class SessionLog {
   bool appending() const noexcept { return appending_; }
   /// Nothing is on its way to the store, and nothing waits for it.
   bool quiet() const noexcept {
-    return !appending_ && waiting_.empty() && !part_waiting_ && parts_to_drop_ == 0;
+    return !appending_ && waiting_.empty() && !beside_waiting_ && !part_waiting_ &&
+           parts_to_drop_ == 0;
   }
   bool is_unfinished(EventSeq seq) const;
   bool is_unfinished(const MessageId& id) const { return place_of(id) != 0; }
@@ -105,6 +118,13 @@ class SessionLog {
   std::uint32_t parts_to_drop_ = 0;
   std::size_t text_kept_ = 0;  ///< Bytes of it that are kept, or wait for it.
   std::optional<storage::PartialText> part_waiting_;
+  /// Rare, and so not a part of every awake session.
+  struct BesideLog {
+    storage::Beside change;
+    std::vector<Landing> landed;
+  };
+  std::unique_ptr<BesideLog> beside_waiting_;
+  std::vector<Landing> beside_flying_;
 };
 
 }  // namespace parlance::actors

@@ -22,13 +22,27 @@ CommandLine read_command_line(int argc, char** argv) {
   check->add_option("--config", out.config_file, "Configuration file (YAML).");
   check->add_option("file", out.config_file, "The same, without the flag.");
 
+  auto* import = app.add_subcommand(
+      "import-kiss",
+      "Take over the clients of a stack server's sessions.db (SQLite). Both servers are stopped "
+      "meanwhile. Clients that are there already are left as they are.");
+  import->add_option("file", out.import_file, "The SQLite file; it is not written.")->required();
+  import->add_option("--config", out.config_file, "Configuration file (YAML).");
+  import->add_option("--data", out.data, "Directory of the store, instead of the configured one.");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     out.exit_code = app.exit(e);
     return out;
   }
-  out.action = serve->parsed() ? CommandLine::Action::serve : CommandLine::Action::check_config;
+  if (serve->parsed()) {
+    out.action = CommandLine::Action::serve;
+  } else if (import->parsed()) {
+    out.action = CommandLine::Action::import_kiss;
+  } else {
+    out.action = CommandLine::Action::check_config;
+  }
   return out;
 }
 

@@ -6,9 +6,11 @@
 #include <fmt/format.h>
 
 #include "app/command_line.h"
+#include "app/import_kiss.h"
 #include "app/server.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "storage/store.h"
 
 namespace {
 
@@ -18,10 +20,9 @@ constexpr int kBadUsage = 2;
 /// In the working directory; read where STACK_CONFIG names no other.
 constexpr const char* kStackFile = "stack.yaml";
 
-/// "file:line: text". What is not about a line is of the environment or the command line, and names
-/// which in its text; or of a file that it names.
+/// "file:line: text"; the text alone where it is not about a line, and says what it is about.
 std::string in_words(const app::CommandLine& line, const config::Problem& problem) {
-  if (problem.line == 0) return fmt::format("parlance: {}", problem.text);
+  if (problem.line == 0) return problem.text;
   return fmt::format("{}:{}: {}", problem.file.empty() ? line.config_file : problem.file,
                      problem.line, problem.text);
 }
@@ -41,7 +42,7 @@ std::optional<config::Settings> load_settings(const app::CommandLine& line) {
   auto settings =
       config::read_settings(yaml, config::process_environment, problems, line.listen, kStackFile);
   for (const config::Problem& problem : problems) {
-    fmt::print(stderr, "{}\n", in_words(line, problem));
+    fmt::print(stderr, "{}{}\n", problem.line == 0 ? "parlance: " : "", in_words(line, problem));
   }
   if (!problems.empty()) return std::nullopt;
   if (!line.data.empty()) settings.storage.directory = line.data;
@@ -94,6 +95,47 @@ int serve(const app::CommandLine& line, const config::Settings& settings) {
   return 0;
 }
 
+/// Where imported clients are kept.
+/// A persistent client begins as one that closed its session: it authorizes with its secret. A
+/// temporary one has no way back in, as it had none there.
+app::StoreClient client_store(storage::Store& store) {
+  return [&store](const app::ImportedClient& imported) -> Result<bool> {
+    const bool persistent = imported.scope == to_string(Scope::persistent);
+    const ClientRecord client{
+        persistent ? Scope::persistent : Scope::temporary,
+        persistent && imported.active ? LifecycleState::closed : LifecycleState::deactivated,
+        imported.secret_hash, imported.created_at, 0};
+    return store.add_client({imported.client_id}, client);
+  };
+}
+
+void print_counts(const app::ImportReport& report) {
+  fmt::print(stderr, "imported {}, there already {}, refused {}\n", report.imported, report.skipped,
+             report.refused);
+}
+
+int import_kiss(const app::CommandLine& line, const config::Settings& settings) {
+  const auto fail = [](const Error& error) {
+    fmt::print(stderr, "parlance: {}\n", error.detail);
+    return 1;
+  };
+  // Before the store, which is made where there is none.
+  auto source = app::KissImport::open(line.import_file);
+  if (!source) return fail(source.error());
+  const auto store = storage::Store::open(settings.storage);
+  if (!store) return fail(store.error());
+  const auto report = source->run(wall_now(), client_store(**store), print_counts);
+  if (!report) return fail(report.error());
+  for (const auto& refusal : report->refusals) {
+    fmt::print(stderr, "row {} refused: {}\n", refusal.row, refusal.reason);
+  }
+  if (report->refused > report->refusals.size()) {
+    fmt::print(stderr, "and {} more refused\n", report->refused - report->refusals.size());
+  }
+  print_counts(*report);
+  return report->refused == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -103,6 +145,7 @@ int main(int argc, char** argv) {
     const auto settings = load_settings(line);
     if (!settings) return kBadUsage;
     if (line.action == app::CommandLine::Action::serve) return serve(line, *settings);
+    if (line.action == app::CommandLine::Action::import_kiss) return import_kiss(line, *settings);
     for (const config::Problem& warning : settings->warnings) {
       fmt::print(stderr, "warning: {}\n", in_words(line, warning));
     }

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "actors/actor_tree.h"
+#include "auth/access_token.h"
+#include "auth/key_file.h"
 #include "base/log.h"
 #include "net/front_end.h"
 #include "storage/store.h"
@@ -28,18 +30,41 @@ class Server::Impl {
   bool running_ = false;
 };
 
+namespace {
+
+/// Signed with a key of the data directory, so that they outlive a restart.
+Result<std::shared_ptr<const auth::AccessTokens>> make_access_tokens(auth::Options options,
+                                                                     const std::string& directory) {
+  if (options.secret_key.empty()) {
+    Result<std::string> key = auth::read_or_make_key(directory);
+    if (!key) return key.error();
+    options.secret_key = std::move(*key);
+  }
+  return std::make_shared<const auth::AccessTokens>(std::move(options));
+}
+
+}  // namespace
+
 Status Server::Impl::start() {
   auto store = storage::Store::open(settings_.storage);
   if (!store) return store.error();
   store_ = std::move(*store);
-  tree_ = std::make_unique<actors::ActorTree>(
-      actors::TreeOptions{settings_.sessions, settings_.agent, settings_.models}, *store_);
+  auto access_tokens = make_access_tokens(settings_.auth, settings_.storage.directory);
+  if (!access_tokens) return access_tokens.error();
+  tree_ = std::make_unique<actors::ActorTree>(actors::TreeOptions{settings_.sessions,
+                                                                  settings_.agent,
+                                                                  settings_.models,
+                                                                  settings_.stack,
+                                                                  settings_.documents,
+                                                                  {}},
+                                              *store_);
 
   std::vector<net::CoreBinding> bindings;
   for (std::size_t core = 0; core < tree_->cores(); ++core) {
     bindings.push_back({&tree_->io(core), nullptr});
   }
-  front_end_ = std::make_unique<net::FrontEnd>(settings_.net, std::move(bindings));
+  front_end_ = std::make_unique<net::FrontEnd>(settings_.net, std::move(*access_tokens),
+                                               std::move(bindings));
   std::vector<actors::EventSink*> sinks;
   for (std::size_t core = 0; core < tree_->cores(); ++core) {
     sinks.push_back(&front_end_->sink(core));

@@ -1,0 +1,39 @@
+// A thread for work that takes long or blocks: parsing bodies, hashing secrets, reading documents.
+// Thread: its own, scheduled behind the cores'. Keeps no state; the bound of what waits is with
+// WorkerPool, which all who send to it ask.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "actors/handles.h"
+
+namespace parlance::actors {
+
+class WorkerActor final : public WorkerHandle::base {
+ public:
+  explicit WorkerActor(caf::actor_config& config);
+  behavior_type make_behavior() override;
+  const char* name() const override { return "worker"; }
+};
+
+/// Some workers and how much waits for them. Any thread; shared by the node.
+class WorkerPool {
+ public:
+  WorkerPool(caf::actor_system& system, std::size_t threads, std::size_t waiting_max);
+  /// False: `waiting_max` wait already, and `work` is not taken.
+  bool run(std::function<void()> work);
+  /// Ends the threads after what they do now. No run() may follow.
+  void stop();
+
+ private:
+  std::vector<WorkerHandle> workers_;
+  const std::size_t waiting_max_;
+  const std::shared_ptr<std::atomic<std::size_t>> waiting_;
+  std::atomic<std::size_t> next_{0};
+};
+
+}  // namespace parlance::actors
