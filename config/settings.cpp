@@ -173,6 +173,12 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   limits.read_bytes("header_bytes_max", net.header_bytes_max, kKiB, kMiB);
   limits.read_bytes("body_bytes_max", net.body_bytes_max, kKiB, kGiB);
   limits.read_bytes("frame_bytes_max", net.frame_bytes_max, kKiB, kGiB);
+  limits.read_bytes("documents_bytes_max", net.documents_bytes_max, kKiB, kGiB);
+  limits.read_bytes("documents_bytes_total_max", net.documents_bytes_total_max, 64 * kKiB,
+                    64 * kGiB);
+  if (net.documents_bytes_total_max < net.documents_bytes_max) {
+    limits.problem("documents_bytes_total_max", "must be at least documents_bytes_max");
+  }
   limits.read_bytes("message_bytes_max", net.message_bytes_max, 1, kGiB);
   limits.read_bytes("write_queue_bytes_max", net.write_queue_bytes_max, 4 * kKiB, kGiB);
   limits.read_bytes("partial_bytes_max", net.partial_bytes_max, kKiB, 16 * kGiB);
@@ -187,6 +193,7 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   limits.read("write_timeout", net.write_timeout, 10ms, 1h);
   limits.read("keep_alive_timeout", net.keep_alive_timeout, 10ms, 24h);
   limits.read("read_timeout", net.read_timeout, 10ms, 1h);
+  limits.read("ws_auth_timeout", net.ws_auth_timeout, 10ms, 1h);
   limits.read("ping_interval", net.ping_interval, 100ms, 24h);
   limits.read("sessions_awake_max", sessions.sessions_awake_max, 1, 100'000'000);
   limits.read("queue_max", sessions.queue_max, 0, 10'000);

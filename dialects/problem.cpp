@@ -1,5 +1,7 @@
 #include "dialects/problem.h"
 
+#include <utility>
+
 #include "base/json.h"
 
 namespace parlance::dialects {
@@ -80,6 +82,19 @@ std::string to_json(const Problem& problem, std::string_view request_id) {
   }
   out += '}';
   return out;
+}
+
+Problem malformed_body(const Error& error) {
+  return {.status = 400, .detail = "the body cannot be read: " + error.detail};
+}
+
+Problem invalid_body(std::vector<FieldError> errors) {
+  std::string detail = "the body is not valid: ";
+  for (const FieldError& error : errors) {
+    if (&error != &errors.front()) detail += "; ";
+    detail += error.message;
+  }
+  return {.status = 422, .detail = std::move(detail), .errors = std::move(errors)};
 }
 
 Problem to_problem(const Error& error) {

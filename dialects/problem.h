@@ -35,6 +35,11 @@ std::string_view title_of(int status) noexcept;
 /// replaced by a general sentence.
 Problem to_problem(const Error& error);
 
+/// 400: a body that is not JSON, or not an object.
+Problem malformed_body(const Error& error);
+/// 422: a body that can be read, with all that is wrong with its members.
+Problem invalid_body(std::vector<FieldError> errors);
+
 /// The body: type, title, status, detail, instance and, where there are any, errors.
 std::string to_json(const Problem& problem, std::string_view request_id);
 

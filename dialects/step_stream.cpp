@@ -60,19 +60,6 @@ std::string_view excerpt(std::string_view text) {
   return text.substr(0, end);
 }
 
-Problem malformed(const Error& error) {
-  return {.status = 400, .detail = "the body cannot be read: " + error.detail};
-}
-
-Problem invalid(std::vector<FieldError> errors) {
-  std::string detail = "the body is not valid: ";
-  for (const FieldError& error : errors) {
-    if (&error != &errors.front()) detail += "; ";
-    detail += error.message;
-  }
-  return {.status = 422, .detail = std::move(detail), .errors = std::move(errors)};
-}
-
 void note(std::vector<FieldError>& errors, std::string_view name,
           std::optional<std::string> problem) {
   if (problem) errors.push_back({fmt::format("/{}", name), std::move(*problem)});
@@ -361,7 +348,7 @@ std::variant<SubmitMessage, Problem> parse_submit_body(std::string_view body,
                                                        const Limits& limits) {
   enum { message, message_id, on_busy };
   std::array<Member, 3> members{{{"message"}, {"message_id"}, {"on_busy"}}};
-  if (const Status read = read_members(body, members); !read) return malformed(read.error());
+  if (const Status read = read_members(body, members); !read) return malformed_body(read.error());
 
   SubmitMessage command;
   std::vector<FieldError> errors;
@@ -371,7 +358,7 @@ std::variant<SubmitMessage, Problem> parse_submit_body(std::string_view body,
     note(errors, "message_id", problem_with_message_id(members[message_id]));
   }
   note(errors, "on_busy", problem_with_on_busy(members[on_busy], command.on_busy));
-  if (!errors.empty()) return invalid(std::move(errors));
+  if (!errors.empty()) return invalid_body(std::move(errors));
   command.text = std::move(members[message].text);
   if (id == Kind::text) command.message_id.text = std::move(members[message_id].text);
   return command;
@@ -380,20 +367,20 @@ std::variant<SubmitMessage, Problem> parse_submit_body(std::string_view body,
 std::variant<CancelMessage, Problem> parse_cancel_body(std::string_view body) {
   if (body.empty()) return CancelMessage{};
   std::array<Member, 1> members{{{"message_id"}}};
-  if (const Status read = read_members(body, members); !read) return malformed(read.error());
+  if (const Status read = read_members(body, members); !read) return malformed_body(read.error());
 
   Member& id = members[0];
   if (id.kind == Kind::absent || id.kind == Kind::null) return CancelMessage{};
   std::vector<FieldError> errors;
   note(errors, "message_id", problem_with_message_id(id));
-  if (!errors.empty()) return invalid(std::move(errors));
+  if (!errors.empty()) return invalid_body(std::move(errors));
   return CancelMessage{MessageId{std::move(id.text)}};
 }
 
 std::variant<std::string, Problem> parse_run_body(std::string_view body, const Limits& limits) {
   enum { task, chat_id };
   std::array<Member, 2> members{{{"task"}, {"chat_id"}}};
-  if (const Status read = read_members(body, members); !read) return malformed(read.error());
+  if (const Status read = read_members(body, members); !read) return malformed_body(read.error());
 
   std::vector<FieldError> errors;
   note(errors, "task", problem_with_text(members[task], limits.message_bytes_max));
@@ -403,7 +390,7 @@ std::variant<std::string, Problem> parse_run_body(std::string_view body, const L
     note(errors, "chat_id",
          "`chat_id` must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
-  if (!errors.empty()) return invalid(std::move(errors));
+  if (!errors.empty()) return invalid_body(std::move(errors));
   return std::move(members[task].text);
 }
 

@@ -89,12 +89,8 @@ Authentication::Authentication(const Options& options)
 
 bool Authentication::admits(std::string_view authorization, std::string_view protocols) const {
   if (open()) return true;
-  constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() > kScheme.size() &&
-      equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme) &&
-      known(trim(authorization.substr(kScheme.size())))) {
-    return true;
-  }
+  const std::string_view token = bearer_token(authorization);
+  if (!token.empty() && known(token)) return true;
   const std::string_view protocol = bearer_protocol(protocols);
   return !protocol.empty() && known(protocol.substr(kBearerProtocol.size()));
 }
@@ -134,6 +130,15 @@ bool Authentication::known(std::string_view key) const {
   bool found = false;
   for (const std::string& candidate : keys_) found |= equal_in_constant_time(candidate, key);
   return found;
+}
+
+std::string_view bearer_token(std::string_view authorization) {
+  constexpr std::string_view kScheme = "Bearer ";
+  if (authorization.size() <= kScheme.size() ||
+      !equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
+    return {};
+  }
+  return trim(authorization.substr(kScheme.size()));
 }
 
 std::string_view bearer_protocol(std::string_view protocols) {

@@ -43,6 +43,9 @@ class Authentication {
   bool any_host_;
 };
 
+/// The token of "Bearer <token>", the value of an Authorization header; empty when it is none.
+std::string_view bearer_token(std::string_view authorization);
+
 /// The first "bearer.<key>" of a Sec-WebSocket-Protocol list; empty when there is none.
 std::string_view bearer_protocol(std::string_view protocols);
 

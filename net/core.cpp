@@ -14,9 +14,10 @@ namespace parlance::net {
 
 namespace asio = boost::asio;
 
-Shared::Shared(Options given)
+Shared::Shared(Options given, std::shared_ptr<const auth::AccessTokens> tokens)
     : options(std::move(given)),
       authentication(options),
+      access_tokens(std::move(tokens)),
       limits(options.connections_max, options.connections_per_address_max) {}
 
 Core::Core(asio::io_context& io, std::shared_ptr<Shared> shared, std::size_t index)
@@ -26,6 +27,7 @@ Core::~Core() {
   for (Slot& slot : slots_) {
     if (slot.socket) fanout_.detach(*slot.socket);
   }
+  for (const auto& [name, relay] : relays_) fanout_.detach(*relay);
 }
 
 void Core::set_gateway(actors::SessionGateway* gateway) {
@@ -74,6 +76,33 @@ void Core::retire(StreamSocket& socket) {
   retired_.push_back(std::move(slot.socket));
   free_slots_.push_back(socket.slot_);
   flush_later(socket);
+}
+
+StreamSocket* SocketRef::get() const noexcept {
+  const Core::Slot& slot = core_->slots_[slot_];
+  return slot.generation == generation_ ? slot.socket.get() : nullptr;
+}
+
+SocketRef Core::ref(const StreamSocket& socket) noexcept {
+  SocketRef ref;
+  ref.core_ = this;
+  ref.slot_ = socket.slot_;
+  ref.generation_ = slots_[socket.slot_].generation;
+  return ref;
+}
+
+void Core::add_relay(std::uint64_t name, std::unique_ptr<Subscriber> relay, SessionId session,
+                     const AttachOptions& options) {
+  Subscriber& added = *relay;
+  relays_.emplace(name, std::move(relay));
+  fanout_.attach(added, std::move(session), options);
+}
+
+void Core::remove_relay(std::uint64_t name) {
+  const auto relay = relays_.find(name);
+  if (relay == relays_.end()) return;
+  fanout_.detach(*relay->second);
+  relays_.erase(relay);
 }
 
 void Core::give_up(StreamSocket& socket, const std::exception& error) {

@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "actors/session_gateway.h"
+#include "auth/access_token.h"
 #include "net/authentication.h"
 #include "net/connection_limits.h"
 #include "net/due_wheel.h"
@@ -32,12 +34,27 @@ class Core;
 class HttpConnection;
 class StreamSocket;
 
+/// What a long-lived socket is called in callbacks and by other cores. Small, and any thread may
+/// hold it; get() is for the socket's core.
+class SocketRef {
+ public:
+  /// The socket, or nullptr when it is gone.
+  StreamSocket* get() const noexcept;
+
+ private:
+  friend class Core;
+  Core* core_ = nullptr;
+  std::uint32_t slot_ = 0;
+  std::uint32_t generation_ = 0;
+};
+
 /// What all cores share. Constant after FrontEnd::start(), but for the limits.
 struct Shared {
-  explicit Shared(Options given);
+  Shared(Options given, std::shared_ptr<const auth::AccessTokens> tokens);
 
   const Options options;
   const Authentication authentication;
+  const std::shared_ptr<const auth::AccessTokens> access_tokens;  ///< Of the KISS stack.
   ConnectionLimits limits;
   std::atomic<std::size_t> refusals{0};  ///< Connections being told that there are too many.
   std::vector<Core*> cores;
@@ -84,6 +101,7 @@ class Core final : public std::enable_shared_from_this<Core> {
       give_up(socket, error);
     }
   }
+  SocketRef ref(const StreamSocket& socket) noexcept;
   Tick now() const noexcept { return wheel_.now(); }
   /// Sweeps in `time`, rounded up; at least one. For what recurs.
   Tick ticks(std::chrono::milliseconds time) const noexcept;
@@ -95,6 +113,15 @@ class Core final : public std::enable_shared_from_this<Core> {
   std::span<char> read_buffer() noexcept { return {buffer_.get(), kBufferBytes}; }
   /// JSON being built; free again when the frame is made.
   std::string& scratch() noexcept { return scratch_; }
+
+  // ---- Relays: subscribers of this core that stand for a socket of another ----
+
+  /// Has `relay` watch `session`, which lives here. `name` is the caller's, and not in use.
+  void add_relay(std::uint64_t name, std::unique_ptr<Subscriber> relay, SessionId session,
+                 const AttachOptions& options);
+  void remove_relay(std::uint64_t name);
+  /// One that no other core draws. Never 0.
+  std::uint64_t draw_relay_name() noexcept { return ++relays_drawn_ << 16 | index_; }
 
   // ---- HTTP connections: known here only so that they can be ended ----
 
@@ -108,10 +135,12 @@ class Core final : public std::enable_shared_from_this<Core> {
     std::uint64_t bytes_sent = 0;
   };
   Counts counts;
-  std::size_t partial_bytes = 0;  ///< Of incomplete messages, all sockets of the core.
-  std::size_t history_bytes = 0;  ///< Of answers of /history that are made or sent.
+  std::size_t partial_bytes = 0;   ///< Of incomplete messages, all sockets of the core.
+  std::size_t document_bytes = 0;  ///< Of bodies and messages with documents.
+  std::size_t history_bytes = 0;   ///< Of answers of /history that are made or sent.
 
  private:
+  friend class SocketRef;
   static constexpr std::size_t kBufferBytes = 64 << 10;
   using Clock = std::chrono::steady_clock;
   using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>,
@@ -146,6 +175,8 @@ class Core final : public std::enable_shared_from_this<Core> {
   std::vector<StreamSocket*> dirty_;  ///< Ask to be flushed.
   std::vector<std::unique_ptr<StreamSocket>> retired_;
   std::unordered_set<HttpConnection*> http_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Subscriber>> relays_;
+  std::uint64_t relays_drawn_ = 0;
   bool flush_posted_ = false;
   bool draining_ = false;
   bool stopped_ = false;

@@ -18,6 +18,8 @@ Frame encode_for(Wire wire, std::string_view json, std::string_view id, const Op
   switch (wire) {
     case Wire::websocket:
       break;
+    case Wire::plain:
+      return std::make_shared<const std::string>(json);
     case Wire::websocket_deflate:
       if (json.size() < options.deflate_bytes_min) break;
       return std::make_shared<const std::string>(
@@ -38,6 +40,24 @@ Frame encode_for(Wire wire, std::string_view json, std::string_view id, const Op
   }
   return std::make_shared<const std::string>(encode_frame(Opcode::text, json));
 }
+
+namespace {
+
+Telling telling_of(const RecordedEvent& event) {
+  return std::holds_alternative<StepRecorded>(event.event) ? Telling::step : Telling::other;
+}
+
+struct PassingTelling {
+  Telling operator()(const TextDelta& /*delta*/) const { return Telling::delta; }
+  Telling operator()(const TextReset& /*reset*/) const { return Telling::reset; }
+  Telling operator()(const RunStalled& /*stalled*/) const { return Telling::other; }
+};
+
+const MessageId& message_of(const PassingEvent& event) {
+  return std::visit([](const auto& one) -> const MessageId& { return one.message_id; }, event);
+}
+
+}  // namespace
 
 /// One recorded event in the forms that were asked for so far.
 class Fanout::Encoded {
@@ -174,6 +194,10 @@ void Fanout::on_passing(const SessionId& session, const PassingEvent& event) {
   for (Subscriber* s = place->second.first; s != nullptr; s = s->next_) {
     if (s->state_ == State::opening) continue;  // Its first frame says where it stands.
     if (needs_tokens && !(s->tokens_ && s->text_live_ && s->state_ == State::live)) continue;
+    if (s->wire_ == Wire::plain &&
+        !s->wants(std::visit(PassingTelling{}, event), message_of(event))) {
+      continue;
+    }
     Frame& frame = frames[static_cast<std::size_t>(s->wire_)];
     if (!frame) {
       scratch_.clear();
@@ -191,6 +215,10 @@ void Fanout::give(Subscriber& subscriber, Encoded& encoded, Pace pace) {
   subscriber.position_known_ = true;
   if (subscriber.replays_ && held_by_replay(subscriber, event)) return;
   if (!step_stream::shown(event.event, subscriber.acks_)) return;
+  if (subscriber.wire_ == Wire::plain &&
+      !subscriber.wants(telling_of(event), parlance::message_of(event.event))) {
+    return;
+  }
   subscriber.send(encoded.frame(subscriber.wire_), event.cursor.seq, pace);
 }
 
@@ -288,17 +316,20 @@ void Fanout::go_on(Subscriber& subscriber, EventSeq newest) {
 void Fanout::go_live(Subscriber& subscriber) {
   subscriber.state_ = State::live;
   if (!subscriber.tokens_) return;
-  gateway_->snapshot(subscriber.session(),
-                     [ref = ref(subscriber)](std::optional<TextSnapshot> snapshot) {
-                       Subscriber* const s = ref.get();
-                       if (s == nullptr || s->state_ != State::live || s->text_live_) return;
-                       s->text_live_ = true;
-                       if (!snapshot || snapshot->text.empty()) return;
-                       Fanout& self = *ref.fanout_;
-                       self.scratch_.clear();
-                       step_stream::append_snapshot(self.scratch_, s->session().text, *snapshot);
-                       self.send_json(*s, self.scratch_, {}, Pace::live);
-                     });
+  gateway_->snapshot(
+      subscriber.session(), [ref = ref(subscriber)](std::optional<TextSnapshot> snapshot) {
+        Subscriber* const s = ref.get();
+        if (s == nullptr || s->state_ != State::live || s->text_live_) return;
+        s->text_live_ = true;
+        if (!snapshot || snapshot->text.empty()) return;
+        if (s->wire_ == Wire::plain && !s->wants(Telling::snapshot, snapshot->message_id)) {
+          return;
+        }
+        Fanout& self = *ref.fanout_;
+        self.scratch_.clear();
+        step_stream::append_snapshot(self.scratch_, s->session().text, *snapshot);
+        self.send_json(*s, self.scratch_, {}, Pace::live);
+      });
 }
 
 void Fanout::on_drained(Subscriber& subscriber) {
@@ -342,7 +373,7 @@ bool Fanout::held_by_replay(Subscriber& subscriber, const RecordedEvent& event) 
   auto& replays = *subscriber.replays_;
   bool held = false;
   for (Subscriber::Replay& replay : replays) {
-    if (replay.message_id != message_of(event.event)) continue;
+    if (replay.message_id != parlance::message_of(event.event)) continue;
     if (!replay.done) {
       replay.newest = std::max(replay.newest, event.cursor.seq);
       held = true;
@@ -386,7 +417,7 @@ void Fanout::on_replay_page(Subscriber& subscriber, const MessageId& message_id,
   replay->reading = false;
   for (const RecordedEvent& event : page->events) {
     replay->through = event.cursor.seq;
-    if (message_of(event.event) != message_id) continue;
+    if (parlance::message_of(event.event) != message_id) continue;
     if (step_stream::shown(event.event, subscriber.acks_)) {
       Encoded encoded(subscriber.session(), event, options_);
       // Not a new place in the log: its seq must not count as the last one written.

@@ -33,8 +33,11 @@ class Fanout;
 class Subscriber;
 
 /// The forms in which a subscriber can read an event.
-enum class Wire : std::uint8_t { websocket, websocket_deflate, sse };
-inline constexpr std::size_t kWires = 3;
+enum class Wire : std::uint8_t { websocket, websocket_deflate, sse, plain };
+inline constexpr std::size_t kWires = 4;
+
+/// What kind of thing a frame tells.
+enum class Telling : std::uint8_t { step, delta, reset, snapshot, other };
 
 /// Runs told again that are remembered for one watcher.
 inline constexpr std::size_t kReplaysMax = 512;
@@ -78,6 +81,8 @@ class Subscriber {
   virtual std::size_t queued_bytes() const = 0;
   /// The log cannot be read; the connection should end and say so. Neither detaches nor destroys.
   virtual void fail(const Error& error) = 0;
+  /// Of a subscriber on Wire::plain: whether it is to be sent this, which is about `message`.
+  virtual bool wants(Telling /*telling*/, const MessageId& /*message*/) { return true; }
   /// What was asked for was sent.
   enum class Told : std::uint8_t { history, replay };
   virtual void on_told(Told /*told*/) {}

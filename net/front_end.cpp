@@ -36,9 +36,11 @@ std::size_t raise_file_limit() {
 
 }  // namespace
 
-FrontEnd::FrontEnd(Options options, std::span<const CoreBinding> cores)
-    : shared_(std::make_shared<Shared>(std::move(options))) {
+FrontEnd::FrontEnd(Options options, std::shared_ptr<const auth::AccessTokens> access_tokens,
+                   std::span<const CoreBinding> cores)
+    : shared_(std::make_shared<Shared>(std::move(options), std::move(access_tokens))) {
   CHECK(!cores.empty());
+  CHECK(shared_->access_tokens != nullptr);
   for (const CoreBinding& binding : cores) {
     CHECK(binding.io != nullptr);
     cores_.push_back(std::make_shared<Core>(*binding.io, shared_, cores_.size()));

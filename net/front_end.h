@@ -17,6 +17,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "actors/session_gateway.h"
+#include "auth/access_token.h"
 #include "base/result.h"
 #include "net/options.h"
 
@@ -35,7 +36,9 @@ struct CoreBinding {
 
 class FrontEnd {
  public:
-  FrontEnd(Options options, std::span<const CoreBinding> cores);
+  /// `access_tokens` are those of the KISS stack's clients.
+  FrontEnd(Options options, std::shared_ptr<const auth::AccessTokens> access_tokens,
+           std::span<const CoreBinding> cores);
   ~FrontEnd();
   FrontEnd(const FrontEnd&) = delete;
   FrontEnd& operator=(const FrontEnd&) = delete;

@@ -10,9 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,10 +19,9 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
-#include "net/deflate.h"
 #include "net/http_endpoints.h"
-#include "net/sse_response.h"
-#include "net/websocket_connection.h"
+#include "net/http_incoming.h"
+#include "net/kiss_actions.h"
 #include "net/websocket_handshake.h"
 
 namespace parlance::net {
@@ -41,14 +38,6 @@ constexpr std::size_t kReadAheadBytes = 4 << 10;
 constexpr std::size_t kLingerBytesMax = 4 << 20;
 constexpr std::size_t kWriteBytes = 64 << 10;
 
-std::string_view text(boost::beast::string_view view) {
-  return {view.data(), view.size()};
-}
-
-std::string_view text(const boost::beast::flat_buffer& buffer) {
-  return {static_cast<const char*>(buffer.data().data()), buffer.size()};
-}
-
 /// What a client may call its own request: 1 to 64 of what is safe in logs and headers.
 bool sane_request_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -59,11 +48,24 @@ bool sane_request_id(std::string_view id) {
 
 bool is_post(Endpoint endpoint) {
   return endpoint == Endpoint::agent_run || endpoint == Endpoint::chat_messages ||
-         endpoint == Endpoint::chat_cancel;
+         endpoint == Endpoint::chat_cancel || endpoint == Endpoint::kiss_auth ||
+         endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_queries ||
+         endpoint == Endpoint::kiss_documents;
 }
 
 bool is_open(Endpoint endpoint) {
   return endpoint == Endpoint::health || endpoint == Endpoint::readiness;
+}
+
+/// Those that want the access token of a KISS client, not an API key.
+bool wants_access_token(Endpoint endpoint) {
+  return endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_queries ||
+         endpoint == Endpoint::kiss_documents || endpoint == Endpoint::kiss_passage;
+}
+
+bool wants_api_key(Endpoint endpoint) {
+  return !is_open(endpoint) && !wants_access_token(endpoint) && endpoint != Endpoint::kiss_auth &&
+         endpoint != Endpoint::kiss_socket;
 }
 
 bool names_chat(Endpoint endpoint) {
@@ -105,10 +107,6 @@ Problem problem_with_reading(const error_code& error, std::string_view read,
     return {.status = 431,
             .detail = fmt::format("the header is over {} bytes", options.header_bytes_max)};
   }
-  if (error == http::error::body_limit) {
-    return {.status = 413,
-            .detail = fmt::format("the body is over {} bytes", options.body_bytes_max)};
-  }
   if (error == http::error::bad_version) {
     if (asks_for_other_version(read)) return {.status = 505, .detail = "HTTP/1.1 is spoken here"};
     return {.status = 400,
@@ -119,21 +117,22 @@ Problem problem_with_reading(const error_code& error, std::string_view read,
   return {.status = 400, .detail = "the request is malformed: " + error.message()};
 }
 
-/// The options of the stream that `target` asks for.
-std::variant<AttachOptions, Problem> attach_options(const RequestTarget& target,
-                                                    std::string_view last_event_id) {
-  const auto is_on = [&](std::string_view name) {
-    const auto value = target.parameter(name);
-    return value && (*value == "1" || *value == "true");
-  };
-  AttachOptions options{.tokens = is_on("tokens"), .acks = is_on("acks")};
-  // A browser that reconnects sends the header; the URL still has the old cursor.
-  const std::string_view after =
-      last_event_id.empty() ? target.parameter("after").value_or("") : last_event_id;
-  if (after.empty()) return options;
-  options.after = parse_cursor(after);
-  if (options.after) return options;
-  return Problem{.status = 400, .detail = "the cursor is not one that this server gave"};
+std::size_t body_bytes_max(Endpoint endpoint, const Options& options) {
+  return endpoint == Endpoint::kiss_documents ? options.documents_bytes_max
+                                              : options.body_bytes_max;
+}
+
+Problem too_long_a_body(Endpoint endpoint, const Options& options) {
+  return {.status = 413,
+          .detail = fmt::format(
+              "the body is over {} bytes (limits.{})", body_bytes_max(endpoint, options),
+              endpoint == Endpoint::kiss_documents ? "documents_bytes_max" : "body_bytes_max")};
+}
+
+Problem too_many_documents() {
+  Problem problem{.status = 503, .detail = "too many documents are being read; try again later"};
+  problem.retry_after = std::chrono::seconds(1);
+  return problem;
 }
 
 HttpResponse preflight() {
@@ -165,18 +164,6 @@ void log_end(const std::exception_ptr& thrown) {
 }
 
 }  // namespace
-
-struct HttpConnection::Incoming {
-  explicit Incoming(const Options& options) {
-    parser.header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
-    parser.body_limit(options.body_bytes_max);
-  }
-  std::string_view header(http::field name) const { return text(parser.get()[name]); }
-
-  http::request_parser<http::string_body> parser;
-  HttpRequest request;
-  std::optional<HttpResponse> refusal;  ///< Why it could not be read, where that can be told.
-};
 
 void serve_http(Core& core, UniqueFd fd, ConnectionPermit permit) {
   const auto connection = std::make_shared<HttpConnection>(core, std::move(fd), std::move(permit));
@@ -293,20 +280,55 @@ asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
     if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
     expire_in(core_->options().body_timeout);
   }
-  const auto [error, got] = co_await http::async_read(socket_, buffer_, incoming.parser, kAwait);
-  deadline_ = 0;
-  if (!error) {
-    incoming.request.body = std::move(incoming.parser.get().body());
-    co_return true;
+  if (incoming.request.route.endpoint == Endpoint::kiss_documents) {
+    if (!co_await read_documents(incoming)) co_return false;
+  } else {
+    const auto [error, got] = co_await http::async_read(socket_, buffer_, incoming.parser, kAwait);
+    deadline_ = 0;
+    if (error) co_return body_failed(incoming, error);
   }
-  if (timed_out_) {
+  incoming.request.body = std::move(incoming.parser.get().body());
+  co_return true;
+}
+
+/// Part by part: each has its time, and what the whole holds of the core's memory is counted.
+asio::awaitable<bool> HttpConnection::read_documents(Incoming& incoming) {
+  constexpr std::size_t kTimedPartBytes = 1 << 20;
+  std::size_t timed = 0;
+  const std::string& body = incoming.parser.get().body();
+  while (!incoming.parser.is_done()) {
+    const auto [error, got] =
+        co_await http::async_read_some(socket_, buffer_, incoming.parser, kAwait);
+    if (error) {
+      deadline_ = 0;
+      co_return body_failed(incoming, error);
+    }
+    if (!incoming.held.grow_to(body.capacity())) {
+      deadline_ = 0;
+      incoming.refusal = to_response(too_many_documents(), request_id_);
+      co_return false;
+    }
+    if (body.size() < timed + kTimedPartBytes) continue;
+    timed = body.size();
+    expire_in(core_->options().body_timeout);
+  }
+  deadline_ = 0;
+  co_return true;
+}
+
+/// Sets the refusal, where there is one; always false.
+bool HttpConnection::body_failed(Incoming& incoming, const error_code& error) {
+  if (error == http::error::body_limit) {
+    incoming.refusal = to_response(
+        too_long_a_body(incoming.request.route.endpoint, core_->options()), request_id_);
+  } else if (timed_out_) {
     incoming.refusal = refuse(408, "the body took too long to arrive");
   } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
              error != http::error::partial_message) {
     incoming.refusal =
         to_response(problem_with_reading(error, text(buffer_), core_->options()), request_id_);
   }
-  co_return false;
+  return false;
 }
 
 /// What can be refused by the header alone.
@@ -358,28 +380,20 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   const Endpoint endpoint = request.route.endpoint;
 
   const Authentication& authentication = core_->shared().authentication;
-  const bool is_socket = endpoint == Endpoint::chat_socket;
-  const std::string_view protocols =
-      is_socket ? incoming.header(http::field::sec_websocket_protocol) : std::string_view();
   if (!is_open(endpoint) && !authentication.admits_host(incoming.header(http::field::host))) {
     return refuse(403,
                   "this Host is not served: without API keys only localhost, 127.0.0.0/8, [::1] "
                   "and the hosts of allowed_origins are; use one of these or set api_keys");
   }
-  if (!is_open(endpoint) &&
-      !authentication.admits(incoming.header(http::field::authorization), protocols)) {
-    HttpResponse response = refuse(401, "an API key is needed: Authorization: Bearer <key>");
-    response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    return response;
-  }
-  if ((is_socket || is_post(endpoint)) &&
+  if (std::optional<HttpResponse> refused = check_credentials(incoming)) return refused;
+  if ((is_websocket(endpoint) || is_post(endpoint)) &&
       !authentication.admits_origin(incoming.header(http::field::origin),
                                     incoming.header(http::field::host))) {
     return refuse(403,
                   "pages of this origin may not do this: only those of this host and port, and "
                   "those of the origins listed in allowed_origins");
   }
-  if (names_chat(endpoint) && !valid_session_id(request.route.chat_id)) {
+  if (names_chat(endpoint) && !valid_session_id(request.route.name)) {
     return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
   if (is_post(endpoint) && !incoming.header(http::field::content_type).empty() &&
@@ -387,105 +401,45 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
     return refuse(415, "the body must be application/json");
   }
   request.idempotency_key = text(incoming.parser.get()["Idempotency-Key"]);
+  return check_body(incoming);
+}
+
+std::optional<HttpResponse> HttpConnection::check_credentials(Incoming& incoming) {
+  const Endpoint endpoint = incoming.request.route.endpoint;
+  const std::string_view authorization = incoming.header(http::field::authorization);
+  if (wants_access_token(endpoint)) {
+    const std::string_view token = bearer_token(authorization);
+    if (token.empty()) {
+      return refuse(401,
+                    "an access token is needed: Authorization: Bearer <access_token of /auth>");
+    }
+    Result<Bearer> bearer = read_access_token(core_->shared(), token);
+    if (!bearer) return to_response(dialects::to_problem(bearer.error()), request_id_);
+    incoming.request.client = std::move(bearer->client);
+    return std::nullopt;
+  }
+  const std::string_view protocols = is_websocket(endpoint)
+                                         ? incoming.header(http::field::sec_websocket_protocol)
+                                         : std::string_view();
+  if (wants_api_key(endpoint) && !core_->shared().authentication.admits(authorization, protocols)) {
+    return refuse(401, "an API key is needed: Authorization: Bearer <key>");
+  }
   return std::nullopt;
 }
 
-// ---- Sockets of a chat ----
-
-/// Hands the socket to the session's home core; or says why not.
-std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
-  const HttpRequest& request = incoming.request;
-  const bool is_socket = request.route.endpoint == Endpoint::chat_socket;
-  if (is_socket) {
-    const bool can_upgrade = incoming.parser.get().version() >= 11;
-    const auto problem = problem_with_handshake(
-        {.upgrade = can_upgrade ? incoming.header(http::field::upgrade) : std::string_view(),
-         .connection = incoming.header(http::field::connection),
-         .key = incoming.header(http::field::sec_websocket_key),
-         .version = incoming.header(http::field::sec_websocket_version)});
-    if (problem) {
-      HttpResponse response = to_response(*problem, request_id_);
-      if (problem->status == 426) {
-        response.headers.emplace_back("Upgrade", "websocket");
-        response.headers.emplace_back("Sec-WebSocket-Version", "13");
-      }
-      return response;
-    }
+/// The body's limits, of which its length tells before it is read.
+std::optional<HttpResponse> HttpConnection::check_body(Incoming& incoming) {
+  const Endpoint endpoint = incoming.request.route.endpoint;
+  const std::size_t bytes_max = body_bytes_max(endpoint, core_->options());
+  incoming.parser.body_limit(bytes_max);
+  const auto length = incoming.parser.content_length();
+  if (!length) return std::nullopt;
+  if (*length > bytes_max) {
+    return to_response(too_long_a_body(endpoint, core_->options()), request_id_);
   }
-  if (!incoming.parser.is_done()) return refuse(400, "this request has no body");
-  if (core_->draining()) {
-    return to_response(why_not_ready(*core_).value(), request_id_);
-  }
-  auto options = attach_options(request.target, text(incoming.parser.get()["Last-Event-ID"]));
-  if (const auto* problem = std::get_if<Problem>(&options)) {
-    return to_response(*problem, request_id_);
-  }
-  const AttachOptions attach = std::get<AttachOptions>(options);
-  SessionId session{request.route.chat_id};
-  Core& home = *core_->shared().cores[core_->gateway().home_of(session)];
-
-  if (!is_socket) {
-    std::string head = wire_head(200, request_id_);
-    head +=
-        "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, "
-        "no-transform\r\n"
-        "X-Accel-Buffering: no\r\nConnection: close\r\n";
-    HttpResponse cors;
-    allow_origin(incoming, cors);
-    for (const auto& [name, value] : cors.headers) {
-      fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
-    }
-    head += "\r\n";
-    error_code error;
-    SseOpening opening{.fd = UniqueFd(socket_.release(error)),
-                       .permit = std::move(permit_),
-                       .session = std::move(session),
-                       .attach = attach,
-                       .head = std::move(head)};
-    if (&home == core_.get()) {
-      open_events(home, std::move(opening));
-    } else {
-      asio::post(home.io(),
-                 [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
-                   open_events(*core, std::move(opening));
-                 });
-    }
-    return std::nullopt;
-  }
-
-  std::string answer = wire_head(101, request_id_);
-  fmt::format_to(std::back_inserter(answer),
-                 "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
-                 accept_value(incoming.header(http::field::sec_websocket_key)));
-  const std::string_view protocol =
-      bearer_protocol(incoming.header(http::field::sec_websocket_protocol));
-  if (!protocol.empty()) {
-    fmt::format_to(std::back_inserter(answer), "Sec-WebSocket-Protocol: {}\r\n", protocol);
-  }
-  std::string extension;
-  if (core_->options().permessage_deflate) {
-    extension = agree_to_deflate(incoming.header(http::field::sec_websocket_extensions));
-  }
-  if (!extension.empty()) {
-    fmt::format_to(std::back_inserter(answer), "Sec-WebSocket-Extensions: {}\r\n", extension);
-  }
-  answer += "\r\n";
-  error_code error;
-  const auto read_ahead = buffer_.data();
-  WebSocketOpening opening{
-      .fd = UniqueFd(socket_.release(error)),
-      .permit = std::move(permit_),
-      .session = std::move(session),
-      .attach = attach,
-      .deflate = !extension.empty(),
-      .answer = std::move(answer),
-      .read_ahead = {static_cast<const char*>(read_ahead.data()), read_ahead.size()}};
-  if (&home == core_.get()) {
-    open_websocket(home, std::move(opening));
-  } else {
-    asio::post(home.io(), [core = home.shared_from_this(), opening = std::move(opening)]() mutable {
-      open_websocket(*core, std::move(opening));
-    });
+  if (endpoint == Endpoint::kiss_documents &&
+      !incoming.held.grow_to(static_cast<std::size_t>(*length))) {
+    return to_response(too_many_documents(), request_id_);
   }
   return std::nullopt;
 }
@@ -497,7 +451,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   if (buffer_.size() == 0 && !co_await await_first_byte()) co_return false;
   idle_ = false;
   request_id_ = random_hex(8);
-  Incoming incoming(core_->options());
+  Incoming incoming(*core_);
 
   std::optional<HttpResponse> response;
   bool readable = co_await read_request(incoming);
@@ -514,9 +468,14 @@ asio::awaitable<bool> HttpConnection::serve_one() {
         if (!response) co_return false;
       }
     }
+    if (!response && endpoint == Endpoint::kiss_socket) {
+      response = co_await open_kiss_socket(incoming);
+      if (!response) co_return false;
+    }
     if (!response) {
       readable = co_await read_body(incoming);
       if (readable) response = co_await answer_while_wanted(incoming.request);
+      incoming.held.release();
     }
   }
   if (!readable) {
@@ -539,7 +498,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
 }
 
 /// Where an answer takes long, the endpoint is told when nobody waits for it any more.
-asio::awaitable<HttpResponse> HttpConnection::answer_while_wanted(const HttpRequest& request) {
+asio::awaitable<HttpResponse> HttpConnection::answer_while_wanted(HttpRequest& request) {
   HttpResponse response = co_await answer(*core_, request, on_leave_);
   on_leave_ = nullptr;
   co_return response;

@@ -52,10 +52,17 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   /// Nothing to answer here: the reading failed or was refused with `refusal_`.
   boost::asio::awaitable<bool> read_request(Incoming& incoming);
   boost::asio::awaitable<bool> read_body(Incoming& incoming);
+  boost::asio::awaitable<bool> read_documents(Incoming& incoming);
+  bool body_failed(Incoming& incoming, const boost::system::error_code& error);
   std::optional<HttpResponse> check(Incoming& incoming);
   std::optional<HttpResponse> check_route(Incoming& incoming);
+  std::optional<HttpResponse> check_credentials(Incoming& incoming);
+  std::optional<HttpResponse> check_body(Incoming& incoming);
+  std::optional<HttpResponse> check_handshake(Incoming& incoming);
+  std::string handshake_answer(const Incoming& incoming, std::string_view extension) const;
   std::optional<HttpResponse> open_stream(Incoming& incoming);
-  boost::asio::awaitable<HttpResponse> answer_while_wanted(const HttpRequest& request);
+  boost::asio::awaitable<std::optional<HttpResponse>> open_kiss_socket(Incoming& incoming);
+  boost::asio::awaitable<HttpResponse> answer_while_wanted(HttpRequest& request);
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<void> linger();
 

@@ -5,15 +5,13 @@
 #include <memory>
 #include <span>
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include "base/metrics.h"
 #include "base/random.h"
 #include "dialects/step_stream.h"
+#include "net/await_reply.h"
+#include "net/kiss_endpoints.h"
 
 namespace parlance::net {
 namespace {
@@ -21,23 +19,6 @@ namespace {
 namespace asio = boost::asio;
 namespace step_stream = dialects::step_stream;
 using dialects::Problem;
-
-/// Awaits the one call of the callback that `start` is given. It goes on in a later turn of the
-/// loop, since the callback may be called while `start` still runs.
-template <class Value, class Start>
-asio::awaitable<Value> reply_of(Start start) {
-  auto initiate = [](auto handler, Start begin) {
-    auto waiting = std::make_shared<decltype(handler)>(std::move(handler));
-    begin([waiting](Value value) {
-      auto executor = asio::get_associated_executor(*waiting);
-      asio::post(executor, [waiting, value = std::move(value)]() mutable {
-        std::move (*waiting)(std::move(value));
-      });
-    });
-  };
-  return asio::async_initiate<const asio::use_awaitable_t<>, void(Value)>(
-      std::move(initiate), asio::use_awaitable, std::move(start));
-}
 
 step_stream::Limits limits_of(const Options& options) {
   return {.message_bytes_max = options.message_bytes_max, .ping_bytes_max = options.ping_bytes_max};
@@ -57,6 +38,7 @@ HttpResponse about() {
               "  GET        /history/{chat_id}         the conversation so far\n"
               "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
               "stored\n"
+              "  POST       /auth /sessions /queries /documents, WebSocket /ws: the KISS stack\n"
               "  GET        /healthz /readyz /metrics\n"
               "\n"
               "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
@@ -126,7 +108,7 @@ asio::awaitable<HttpResponse> history(Core& core, const HttpRequest& request) {
     co_return to_response(*problem, request.id);
   }
   const HistoryRange range = std::get<HistoryRange>(parsed);
-  const SessionId session{request.route.chat_id};
+  const SessionId session{request.route.name};
 
   const auto held = std::make_shared<HistoryMemory>(core);
   std::vector<std::string> pages;  // Newest first.
@@ -187,12 +169,6 @@ asio::awaitable<HttpResponse> history(Core& core, const HttpRequest& request) {
 
 // ---- Messages ----
 
-/// True for what can be a part of a message id: 1 to 123 visible ASCII characters.
-bool valid_idempotency_key(std::string_view key) {
-  return !key.empty() && key.size() <= kMessageIdBytesMax - 5 &&
-         std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
 asio::awaitable<HttpResponse> submit(Core& core, const HttpRequest& request) {
   auto parsed = step_stream::parse_submit_body(request.body, limits_of(core.options()));
   if (const auto* problem = std::get_if<Problem>(&parsed)) {
@@ -201,16 +177,14 @@ asio::awaitable<HttpResponse> submit(Core& core, const HttpRequest& request) {
   SubmitMessage command = std::get<SubmitMessage>(std::move(parsed));
   command.idempotency_key = request.idempotency_key;
   if (!command.idempotency_key.empty() && !valid_idempotency_key(command.idempotency_key)) {
-    const Problem problem{.status = 400,
-                          .detail = "Idempotency-Key must be 1 to 123 visible ASCII characters"};
-    co_return to_response(problem, request.id);
+    co_return to_response(bad_idempotency_key(), request.id);
   }
   if (command.message_id.text.empty()) {
     command.message_id.text =
         command.idempotency_key.empty() ? random_hex(16) : "idem-" + command.idempotency_key;
   }
   const bool keyed = !command.idempotency_key.empty();
-  const SessionId session{request.route.chat_id};
+  const SessionId session{request.route.name};
   auto start = [&core, &session, &command](actors::SessionGateway::SubmitReply reply) {
     core.gateway().submit(session, std::move(command), std::move(reply));
   };
@@ -231,7 +205,7 @@ asio::awaitable<HttpResponse> cancel(Core& core, const HttpRequest& request) {
   if (const auto* problem = std::get_if<Problem>(&parsed)) {
     co_return to_response(*problem, request.id);
   }
-  const SessionId session{request.route.chat_id};
+  const SessionId session{request.route.name};
   CancelMessage& command = std::get<CancelMessage>(parsed);
   auto start = [&core, &session, &command](actors::SessionGateway::StatusReply reply) {
     core.gateway().cancel(session, std::move(command), std::move(reply));
@@ -267,6 +241,15 @@ asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request,
 
 }  // namespace
 
+bool valid_idempotency_key(std::string_view key) {
+  return !key.empty() && key.size() <= kMessageIdBytesMax - 5 &&
+         std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+Problem bad_idempotency_key() {
+  return {.status = 400, .detail = "Idempotency-Key must be 1 to 123 visible ASCII characters"};
+}
+
 std::optional<Problem> why_not_ready(Core& core) {
   const bool stopping = core.draining() || core.gateway().stopping();
   if (!stopping && core.gateway().ready()) return std::nullopt;
@@ -276,7 +259,7 @@ std::optional<Problem> why_not_ready(Core& core) {
   return problem;
 }
 
-asio::awaitable<HttpResponse> answer(Core& core, const HttpRequest& request,
+asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
                                      std::function<void()>& on_leave) {
   switch (request.route.endpoint) {
     case Endpoint::about:
@@ -299,8 +282,15 @@ asio::awaitable<HttpResponse> answer(Core& core, const HttpRequest& request,
       co_return co_await cancel(core, request);
     case Endpoint::agent_run:
       co_return co_await agent_run(core, request, on_leave);
+    case Endpoint::kiss_auth:
+    case Endpoint::kiss_sessions:
+    case Endpoint::kiss_queries:
+    case Endpoint::kiss_documents:
+    case Endpoint::kiss_passage:
+      co_return co_await answer_kiss(core, request, on_leave);
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
+    case Endpoint::kiss_socket:
       break;
   }
   co_return to_response(Problem{.status = 404, .detail = "there is nothing here"}, request.id);

@@ -42,6 +42,7 @@ HttpResponse to_response(const dialects::Problem& problem, std::string_view requ
   if (problem.retry_after.count() > 0) {
     response.headers.emplace_back("Retry-After", std::to_string(problem.retry_after.count()));
   }
+  if (problem.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
 }
 

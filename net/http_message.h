@@ -11,6 +11,7 @@
 #include "dialects/problem.h"
 #include "net/request_target.h"
 #include "net/route_table.h"
+#include "schemas/ids.h"
 
 namespace parlance::net {
 
@@ -18,6 +19,7 @@ struct HttpRequest {
   std::string method;
   Route route;
   RequestTarget target;
+  SessionId client;             ///< Whom the access token speaks for; of KISS routes only.
   std::string idempotency_key;  ///< Empty when the client gave none.
   std::string body;
   std::string id;  ///< X-Request-Id, of the client or of ours.

@@ -56,10 +56,19 @@ struct Options {
   std::size_t header_bytes_max = 16 << 10;           ///< Past it: 431.
   std::size_t body_bytes_max = 1 << 20;              ///< Past it: 413.
   std::chrono::milliseconds header_timeout{10'000};  ///< First byte to last of a header: 408.
-  std::chrono::milliseconds body_timeout{30'000};    ///< For a whole body: 408.
+  std::chrono::milliseconds body_timeout{30'000};    ///< For a body, or a MiB of documents: 408.
   std::chrono::milliseconds write_timeout{30'000};   ///< For a whole answer.
   /// Between two requests, and before the first. Then the connection is closed.
   std::chrono::milliseconds keep_alive_timeout{60'000};
+
+  // ---- Documents of the KISS stack ----
+
+  /// One body of POST /documents, and one message of an authorized /ws. Past it: 413, close 1009.
+  std::size_t documents_bytes_max = 64 << 20;
+  /// Of all such bodies that a core holds at once. Past it: 503 with Retry-After, close 1013.
+  std::size_t documents_bytes_total_max = 256 << 20;
+  /// How long a /ws may be open without ON_AUTH. Then: close 4001.
+  std::chrono::milliseconds ws_auth_timeout{10'000};
 
   // ---- WebSocket ----
 
@@ -77,7 +86,7 @@ struct Options {
   std::size_t partial_bytes_max = 64 << 20;
   /// Silence before a ping; after two unanswered ones the connection is dead.
   std::chrono::milliseconds ping_interval{50'000};
-  /// From the first byte of a message to its last. Past it: close 1008.
+  /// From the first byte of a message to its last, or for each MiB of it. Past it: close 1008.
   std::chrono::milliseconds read_timeout{30'000};
   /// For the peer's part of the closing handshake; then the socket is closed.
   std::chrono::milliseconds close_timeout{5'000};

@@ -24,6 +24,12 @@ constexpr Pattern kPatterns[] = {
     {{"chat", "*", "events"}, 3, "GET", "GET, HEAD", Endpoint::chat_events},
     {{"chat", "*", "messages"}, 3, "POST", "POST", Endpoint::chat_messages},
     {{"chat", "*", "cancel"}, 3, "POST", "POST", Endpoint::chat_cancel},
+    {{"auth"}, 1, "POST", "POST", Endpoint::kiss_auth},
+    {{"sessions"}, 1, "POST", "POST", Endpoint::kiss_sessions},
+    {{"queries"}, 1, "POST", "POST", Endpoint::kiss_queries},
+    {{"documents"}, 1, "POST", "POST", Endpoint::kiss_documents},
+    {{"passages", "*"}, 2, "GET", "GET, HEAD", Endpoint::kiss_passage},
+    {{"ws"}, 1, "GET", "GET", Endpoint::kiss_socket},
 };
 
 bool matches(const Pattern& pattern, const RequestTarget& target) {
@@ -44,7 +50,7 @@ std::variant<Route, PathUnknown, MethodNotAllowed> find_route(std::string_view m
     if (method != pattern.method && !head) return MethodNotAllowed{pattern.allow};
     Route route{.endpoint = pattern.endpoint};
     for (std::size_t i = 0; i < pattern.size; ++i) {
-      if (pattern.segments[i] == "*") route.chat_id = target.segments[i];
+      if (pattern.segments[i] == "*") route.name = target.segments[i];
     }
     return route;
   }

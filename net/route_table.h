@@ -10,21 +10,32 @@
 namespace parlance::net {
 
 enum class Endpoint : unsigned char {
-  about,          ///< GET /
-  health,         ///< GET /healthz
-  readiness,      ///< GET /readyz
-  metrics,        ///< GET /metrics
-  history,        ///< GET /history/{chat_id}
-  agent_run,      ///< POST /agent/run
-  chat_socket,    ///< GET /chat/{chat_id}, a WebSocket
-  chat_events,    ///< GET /chat/{chat_id}/events, server-sent events
-  chat_messages,  ///< POST /chat/{chat_id}/messages
-  chat_cancel,    ///< POST /chat/{chat_id}/cancel
+  about,           ///< GET /
+  health,          ///< GET /healthz
+  readiness,       ///< GET /readyz
+  metrics,         ///< GET /metrics
+  history,         ///< GET /history/{chat_id}
+  agent_run,       ///< POST /agent/run
+  chat_socket,     ///< GET /chat/{chat_id}, a WebSocket
+  chat_events,     ///< GET /chat/{chat_id}/events, server-sent events
+  chat_messages,   ///< POST /chat/{chat_id}/messages
+  chat_cancel,     ///< POST /chat/{chat_id}/cancel
+  kiss_auth,       ///< POST /auth
+  kiss_sessions,   ///< POST /sessions?action=
+  kiss_queries,    ///< POST /queries
+  kiss_documents,  ///< POST /documents
+  kiss_passage,    ///< GET /passages/{id}
+  kiss_socket,     ///< GET /ws, a WebSocket
 };
+
+inline bool is_websocket(Endpoint endpoint) noexcept {
+  return endpoint == Endpoint::chat_socket || endpoint == Endpoint::kiss_socket;
+}
 
 struct Route {
   Endpoint endpoint = Endpoint::about;
-  std::string chat_id = {};  ///< Decoded, not validated; empty where the path has none.
+  /// The path's one variable part, decoded, not validated; empty where the path has none.
+  std::string name = {};
 };
 struct PathUnknown {};
 struct MethodNotAllowed {

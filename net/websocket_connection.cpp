@@ -1,32 +1,15 @@
 #include "net/websocket_connection.h"
 
-#include <algorithm>
-#include <cerrno>
-
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
 #include "dialects/step_stream.h"
-#include "net/deflate.h"
 
 namespace parlance::net {
 namespace {
 
 namespace step_stream = dialects::step_stream;
-
-constexpr std::uint8_t kPingsUnansweredMax = 2;
-
-const Frame& ping_frame() {
-  static const Frame frame = std::make_shared<const std::string>(encode_frame(Opcode::ping, {}));
-  return frame;
-}
-
-MessageInflater& inflater() {
-  static DeflateInflater instance;  // Has no state of its own.
-  return instance;
-}
 
 WebSocketConnection* connection(const SubscriberRef& ref) {
   return static_cast<WebSocketConnection*>(ref.get());
@@ -44,77 +27,19 @@ void open_websocket(Core& core, WebSocketOpening opening) {
 }
 
 WebSocketConnection::WebSocketConnection(Core& core, WebSocketOpening& opening)
-    : StreamSocket(core, std::move(opening.fd), std::move(opening.permit),
-                   opening.deflate ? Wire::websocket_deflate : Wire::websocket),
-      last_heard_(core.now()),
-      deflate_(opening.deflate) {}
+    : WebSocketPeer(core, std::move(opening.fd), std::move(opening.permit), opening.deflate) {}
 
 WebSocketConnection::~WebSocketConnection() {
-  core().partial_bytes -= buffered();
+  partial_total() -= buffered();
 }
 
 void WebSocketConnection::begin(WebSocketOpening& opening) {
   push(std::make_shared<const std::string>(std::move(opening.answer)));
   core().fanout().attach(*this, std::move(opening.session), opening.attach);
-  schedule_ping();
-  if (core().draining()) return end(core().retry_after());
-  if (!opening.read_ahead.empty()) consume(opening.read_ahead);
+  begin_reading(std::move(opening.read_ahead));
 }
 
 // ---- Reading ----
-
-void WebSocketConnection::on_readable() {
-  if (closing()) return discard_input();
-  const std::span<char> buffer = core().read_buffer();
-  const ssize_t got = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got < 0 && errno == EAGAIN) return;
-  if (got < 0 && errno == EINTR) return read_again();
-  if (got <= 0) return core().retire(*this);
-  last_heard_ = core().now();
-  pings_unanswered_ = 0;
-  consume(buffer.first(static_cast<std::size_t>(got)));
-  if (static_cast<std::size_t>(got) == buffer.size()) read_again();
-}
-
-void WebSocketConnection::consume(std::span<char> bytes) {
-  const std::size_t buffered_before = buffered();
-  const bool was_partial = reader_.partial();
-  message_ended_ = false;
-  const FrameReader::Outcome outcome = reader_.read(bytes, core().options().frame_bytes_max, *this,
-                                                    deflate_ ? &inflater() : nullptr);
-  if (!closing()) {
-    if (outcome.error) {
-      metrics::get().input_refused.add();
-      close(outcome.error->code, outcome.error->reason);
-    } else if (outcome.consumed < bytes.size()) {
-      keep_unread(bytes.subspan(outcome.consumed));
-    }
-  }
-  if (!was_partial || message_ended_) partial_since_ = core().now();
-  watch_partial(buffered_before);
-}
-
-void WebSocketConnection::keep_unread(std::span<const char> bytes) {
-  unread_ = std::make_unique<std::string>(bytes.data(), bytes.size());
-  pause_reading(true);
-}
-
-std::size_t WebSocketConnection::buffered() const noexcept {
-  return reader_.buffered_bytes() + (unread_ ? unread_->capacity() : 0);
-}
-
-/// Accounts for what is kept of an incomplete message and of unread ones, and limits how much; and
-/// how long the former.
-void WebSocketConnection::watch_partial(std::size_t buffered_before) {
-  std::size_t& total = core().partial_bytes;
-  total = total - buffered_before + buffered();
-  if (closing() || !(reader_.partial() || unread_)) return;
-  if (total > core().options().partial_bytes_max) {
-    return close(CloseCode::try_again_later, "too many incomplete or unread messages");
-  }
-  if (!reader_.partial()) return;
-  core().schedule(*this, partial_since_ + core().ticks_past(core().options().read_timeout));
-}
 
 bool WebSocketConnection::may_go_on() const {
   const Options& options = core().options();
@@ -122,25 +47,7 @@ bool WebSocketConnection::may_go_on() const {
          queued_bytes() <= options.write_queue_bytes_max / 4;
 }
 
-/// Reads on after a pause, in the flush at the end of the turn: the read buffer is free then.
-void WebSocketConnection::go_on() {
-  if (!reading_paused() || !may_go_on()) return;
-  if (unread_) {
-    const std::unique_ptr<std::string> bytes = std::move(unread_);
-    core().partial_bytes -= bytes->capacity();
-    consume(*bytes);
-  }
-  if (!unread_ && !closing()) pause_reading(false);
-}
-
-void WebSocketConnection::on_room() {
-  go_on();
-}
-
-bool WebSocketConnection::on_message(Opcode opcode, std::string_view payload) {
-  ++core().counts.frames_received;
-  message_ended_ = true;
-  if (payload.empty() && control_flood()) return false;
+bool WebSocketConnection::on_client_message(Opcode opcode, std::string_view payload) {
   if (opcode != Opcode::text) {
     send_error("the frame is binary; a text frame with JSON is expected", {});
     return may_go_on();
@@ -163,33 +70,6 @@ bool WebSocketConnection::on_message(Opcode opcode, std::string_view payload) {
     send_error(bad.error, bad.message_id);
   }
   return may_go_on();
-}
-
-bool WebSocketConnection::on_ping(std::string_view payload) {
-  if (control_flood()) return false;
-  push(std::make_shared<const std::string>(encode_frame(Opcode::pong, payload)));
-  return may_go_on();
-}
-
-bool WebSocketConnection::on_pong(std::string_view /*payload*/) {
-  return !control_flood();
-}
-
-bool WebSocketConnection::on_close(CloseCode code, std::string_view /*reason*/) {
-  close(code == CloseCode::no_code ? CloseCode::normal : code, {});
-  return false;
-}
-
-/// Counts frames that cost us work and the client nothing; closes past the limit.
-bool WebSocketConnection::control_flood() {
-  if (control_tick_ != core().now()) {
-    control_tick_ = core().now();
-    control_frames_ = 0;
-  }
-  if (++control_frames_ <= core().options().control_frames_max) return false;
-  metrics::get().input_refused.add();
-  close(CloseCode::policy_violation, "too many control frames");
-  return true;
 }
 
 // ---- Commands ----
@@ -279,47 +159,7 @@ void WebSocketConnection::send_error(std::string_view error,
       [&](std::string& out) { step_stream::append_error(out, session().text, error, message_id); });
 }
 
-// ---- Time ----
-
-/// A little different for each connection, so that those that came together are not due together.
-Tick WebSocketConnection::ping_interval() const {
-  const Tick whole = core().ticks(core().options().ping_interval);
-  return whole - slot() % (whole / 4 + 1);
-}
-
-void WebSocketConnection::schedule_ping() {
-  core().schedule(*this, last_heard_ + ping_interval() * (pings_unanswered_ + 1U));
-}
-
-void WebSocketConnection::on_due() {
-  if (close_is_due()) return;
-  if (reader_.partial()) {
-    const Tick deadline = partial_since_ + core().ticks_past(core().options().read_timeout);
-    if (core().now() >= deadline) {
-      metrics::get().input_refused.add();
-      return close(CloseCode::policy_violation, "a message took too long to arrive");
-    }
-    core().schedule(*this, deadline);
-  }
-  if (core().now() - last_heard_ >= ping_interval() * (pings_unanswered_ + 1U)) {
-    if (pings_unanswered_ >= kPingsUnansweredMax) return core().retire(*this);
-    ++pings_unanswered_;
-    push(ping_frame());
-  }
-  schedule_ping();
-}
-
 // ---- The end ----
-
-void WebSocketConnection::close(CloseCode code, std::string_view reason) {
-  if (closing()) return;
-  push(std::make_shared<const std::string>(encode_close(code, reason)));
-  begin_close();
-}
-
-void WebSocketConnection::end(std::chrono::seconds retry_after) {
-  close(CloseCode::service_restart, fmt::format("retry_after={}", retry_after.count()));
-}
 
 void WebSocketConnection::on_overflow() {
   drop_unsent();

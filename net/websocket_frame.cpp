@@ -106,6 +106,15 @@ std::optional<FrameError> dispatch_control(Opcode opcode, std::string_view paylo
   return std::nullopt;
 }
 
+/// Makes room for `more` bytes in doubling steps, though for no more than is to come.
+void make_room(std::string& message, std::size_t more, std::uint64_t to_come) {
+  const std::size_t needed = message.size() + more;
+  if (needed <= message.capacity()) return;
+  const std::uint64_t whole = std::max<std::uint64_t>(needed, message.size() + to_come);
+  message.reserve(static_cast<std::size_t>(
+      std::min<std::uint64_t>(whole, std::max(needed, 2 * message.capacity()))));
+}
+
 std::optional<FrameError> dispatch_message(Opcode opcode, bool compressed, std::string_view payload,
                                            std::size_t message_bytes_max, MessageInflater* inflater,
                                            FrameHandler& handler, bool& go_on) {
@@ -150,6 +159,10 @@ FrameReader& FrameReader::operator=(FrameReader&&) noexcept = default;
 std::size_t FrameReader::buffered_bytes() const noexcept {
   if (!partial_) return 0;
   return sizeof(Partial) + partial_->message.capacity() + partial_->control.capacity();
+}
+
+std::size_t FrameReader::received_bytes() const noexcept {
+  return partial_ ? partial_->message.size() : 0;
 }
 
 FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t message_bytes_max,
@@ -232,6 +245,7 @@ FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t messag
         std::min<std::uint64_t>(rest().size(), p.header.payload_bytes - p.payload_filled)));
     apply_mask(payload, p.header.mask, static_cast<std::size_t>(p.payload_filled & 3));
     const std::string_view view(payload.data(), payload.size());
+    if (!control) make_room(p.message, view.size(), p.header.payload_bytes - p.payload_filled);
     (control ? p.control : p.message).append(view);
     outcome.consumed += payload.size();
     p.payload_filled += payload.size();
@@ -254,8 +268,14 @@ FrameReader::Outcome FrameReader::read(std::span<char> input, std::size_t messag
       p.in_message = true;
     } else {
       const std::unique_ptr<Partial> done = std::move(partial_);
-      outcome.error = dispatch_message(done->message_opcode, done->message_compressed,
-                                       done->message, message_bytes_max, inflater, handler, go_on);
+      if (done->message_compressed) {
+        outcome.error = dispatch_message(done->message_opcode, true, done->message,
+                                         message_bytes_max, inflater, handler, go_on);
+      } else if (done->message_opcode == Opcode::text && !done->utf8.complete()) {
+        outcome.error = FrameError{CloseCode::invalid_payload, "the text is not UTF-8"};
+      } else {
+        go_on = handler.on_long_message(done->message_opcode, std::move(done->message));
+      }
     }
     if (outcome.error) return outcome;
   }

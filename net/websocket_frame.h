@@ -39,6 +39,7 @@ enum class CloseCode : std::uint16_t {
   internal_error = 1011,
   service_restart = 1012,
   try_again_later = 1013,
+  unauthorized = 4001,  ///< Of the KISS stack: no or bad credentials.
 };
 
 /// Bytes of a control frame's payload at most; a close reason has two fewer.
@@ -58,6 +59,10 @@ class FrameHandler {
   virtual ~FrameHandler() = default;
   /// A whole message. Text is valid UTF-8.
   virtual bool on_message(Opcode opcode, std::string_view payload) = 0;
+  /// A whole message that came in parts; whoever wants to keep it need not copy it.
+  virtual bool on_long_message(Opcode opcode, std::string&& payload) {
+    return on_message(opcode, payload);
+  }
   virtual bool on_ping(std::string_view payload) = 0;
   virtual bool on_pong(std::string_view payload) = 0;
   /// `code` is no_code when the frame was empty.
@@ -95,6 +100,8 @@ class FrameReader {
   bool partial() const noexcept { return partial_ != nullptr; }
   /// Bytes kept of incomplete frames and messages.
   std::size_t buffered_bytes() const noexcept;
+  /// Bytes of the incomplete message that have arrived.
+  std::size_t received_bytes() const noexcept;
 
  private:
   struct Partial;

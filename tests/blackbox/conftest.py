@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import harness
-from harness import SANITIZER_REPORT, Process, Server, Upstream
+from harness import SANITIZER_REPORT, Chroma, Process, Server, Upstream
 
 LOG_LINES_SHOWN = 120
 
@@ -68,6 +68,12 @@ class World:
 
     def upstream(self, *arguments, script=None):
         return self.add(Upstream(*arguments, script=script))
+
+    def chroma(self):
+        """A real Chroma server, running and empty."""
+        folder = self.folder / f"chroma-{len(self.processes)}"
+        folder.mkdir(parents=True)
+        return self.add(Chroma(folder)).start()
 
     def server(self, config=None, upstream=None, *, provider=None, start=True, **options):
         """A server; with `upstream`, one that uses it, with the options in `provider`."""

@@ -86,6 +86,7 @@ class Process:
 
     started = []    # Those of the test that runs; conftest.py forgets the others.
     shared = False  # Also used by other tests.
+    end_signal = signal.SIGTERM  # What asks it to end in its own time.
 
     def __init__(self, name):
         self.name = name
@@ -173,7 +174,7 @@ class Process:
         if self.child is None:
             return
         if self.running and not self.asked_to_end:
-            self.signal(signal.SIGTERM)
+            self.signal(self.end_signal)
         try:
             self.wait_exit()
         except Absent:
@@ -274,6 +275,77 @@ class Upstream(Process):
         """This upstream as an entry of the configuration's `providers`."""
         return {"name": "main", "base_url": self.base_url, "api_key": "sk-test",
                 "model": "simulated", "backoff_first": "5ms", "backoff_max": "20ms", **options}
+
+
+class Chroma(Process):
+    """A real Chroma server. May be started again after it ended: on the same port and data."""
+
+    PROGRAM = ROOT / "build" / "chroma" / "node_modules" / "chromadb" / "dist" / "cli.mjs"
+    DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
+    PORTS_TRIED = 5
+    end_signal = signal.SIGINT  # On SIGTERM it dies like any program that does not know it.
+
+    def __init__(self, folder):
+        assert self.PROGRAM.exists(), "Chroma is not installed: run scripts/setup_chroma"
+        super().__init__("chroma")
+        self.data = pathlib.Path(folder) / "chroma"
+        self.port = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        """Returns when it answers."""
+        if self.port is not None:
+            assert self._launch(), f"chroma did not start again on port {self.port}\n" + self.log()
+            return self
+        # It cannot choose a port itself, and one that is free may be taken before it has it.
+        for _ in range(self.PORTS_TRIED):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+            if self._launch():
+                return self
+        raise Absent("chroma did not start\n" + self.log())
+
+    def _launch(self):
+        self.spawn(["node", self.PROGRAM, "run", "--path", self.data, "--host", "127.0.0.1",
+                    "--port", self.port], clean_environment(), cwd=self.data.parent)
+        wait_until(lambda: not self.running or self._answers(), "chroma answers or ends")
+        if self.running:
+            return True
+        self.wait_exit()
+        return False
+
+    def _answers(self):
+        try:
+            return fetch(self.port, "GET", "/api/v2/heartbeat", timeout=1).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def stop(self):
+        """Asks it to end; returns the exit code."""
+        self.signal(self.end_signal)
+        return self.wait_exit()
+
+    def hold(self):
+        """From now on it takes connections and answers nothing, until `let_go`."""
+        self.child.send_signal(signal.SIGSTOP)
+
+    def let_go(self):
+        self.child.send_signal(signal.SIGCONT)
+
+    def end(self):
+        if self.running:
+            self.let_go()  # Else it would not hear the signal that ends it.
+        super().end()
+
+    def collections(self):
+        """The names of all collections, sorted."""
+        answer = fetch(self.port, "GET", self.DATABASE + "/collections")
+        assert answer.status == 200, answer
+        return sorted(collection["name"] for collection in answer.json)
 
 
 class Server(Process):

@@ -30,7 +30,13 @@ foreach(file IN LISTS unit_tests)
   list(APPEND seen_names ${name})
   file(RELATIVE_PATH path "${CMAKE_CURRENT_LIST_DIR}" "${file}")
   string(REGEX REPLACE "_test\\.cpp$" "" path "${path}")
-  add_test(NAME "unit/${path}"
-    COMMAND parlance_unit_tests -\# --warn NoTests "[\#${name}]")
+  set(run "$<TARGET_FILE:parlance_unit_tests>" -\# --warn NoTests "[\#${name}]")
+  if(name STREQUAL "chroma_server_test")  # Needs a server, which the wrapper starts.
+    add_test(NAME "integration/${path}"
+      COMMAND "${PARLANCE_PYTHON}" -B "${PROJECT_SOURCE_DIR}/tests/blackbox/with_chroma.py" ${run})
+    set_tests_properties("integration/${path}" PROPERTIES LABELS integration TIMEOUT 300)
+    continue()
+  endif()
+  add_test(NAME "unit/${path}" COMMAND ${run})
   set_tests_properties("unit/${path}" PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()

@@ -131,3 +131,12 @@ TEST_CASE("equality in constant time is equality") {
   CHECK(!equal_in_constant_time("abc", "abd"));
   CHECK(!equal_in_constant_time("abc", "ab"));
 }
+
+TEST_CASE("the token of an Authorization header is what follows Bearer") {
+  CHECK(bearer_token("Bearer a.b.c") == "a.b.c");
+  CHECK(bearer_token("bearer  a.b.c ") == "a.b.c");
+  CHECK(bearer_token("Basic a.b.c").empty());
+  CHECK(bearer_token("Bearer").empty());
+  CHECK(bearer_token("Bearer ").empty());
+  CHECK(bearer_token("").empty());
+}

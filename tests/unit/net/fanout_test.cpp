@@ -158,6 +158,8 @@ class FakeSubscriber final : public Subscriber {
       json.resize(json.size() - 2);
       ids.push_back(bytes.starts_with("id: ") ? std::string(bytes.substr(4, bytes.find('\n') - 4))
                                               : std::string());
+    } else if (wire() == Wire::plain) {
+      json = bytes;
     } else {
       const auto length = static_cast<unsigned char>(bytes[1]);
       json = bytes.substr(length < 126 ? 2 : length == 126 ? 4 : 10);
@@ -184,6 +186,9 @@ class FakeSubscriber final : public Subscriber {
   std::size_t queued_bytes() const override { return queued; }
   void fail(const Error& error) override { failure = error.detail; }
   void on_told(Told) override { ++told; }
+  bool wants(net::Telling telling, const MessageId& message) override {
+    return message == wanted && telling != net::Telling::other;
+  }
 
   void drain() {
     queued = 0;
@@ -198,6 +203,7 @@ class FakeSubscriber final : public Subscriber {
   std::vector<EventSeq> replayed;  ///< Of frames that a replay told.
   std::string shown;               ///< The text that deltas and snapshots add up to.
   std::string failure;
+  MessageId wanted{"m1"};  ///< On the plain wire: nothing is told but steps and text of it.
   std::size_t queued = 0;
   std::size_t paged_queued_max = 0;
   int told = 0;
@@ -275,6 +281,33 @@ TEST_CASE("the users' messages are told to those who asked") {
   world.gateway.settle();
   CHECK(plain->seqs == from_to(2, 2));
   CHECK(acks->seqs == from_to(1, 2));
+}
+
+TEST_CASE("on the plain wire only what is wanted is told, without framing") {
+  World world;
+  const auto plain = world.watch({.tokens = true}, Wire::plain);
+  const auto other = world.watch({.tokens = true});
+  world.gateway.settle();
+  world.gateway.write({"m0"}, "no");
+  world.step("m0");
+  world.gateway.write({"m1"}, "yes");
+  world.gateway.reset({"m1"});
+  world.step("m1");
+  world.gateway.record(RunEnded{{"m1"}, RunOutcome::completed, {}});
+  world.gateway.settle();
+  CHECK(plain->types == std::vector<std::string>{"agent_delta", "agent_reset", "agent_step"});
+  CHECK(plain->frames.at(0)->starts_with('{'));
+  CHECK(other->types.size() == 6);
+}
+
+TEST_CASE("on the plain wire another message's text so far is not told") {
+  World world;
+  world.gateway.write({"m0"}, "so far");
+  const auto plain = world.watch({.tokens = true}, Wire::plain);
+  const auto other = world.watch({.tokens = true});
+  world.gateway.settle();
+  CHECK(plain->types.empty());
+  CHECK(other->types == std::vector<std::string>{"agent_snapshot"});
 }
 
 TEST_CASE("a cursor is served from the log, then live") {

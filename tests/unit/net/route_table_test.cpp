@@ -31,12 +31,19 @@ TEST_CASE("every route is found") {
   CHECK(found("GET", "/chat/a/events").endpoint == Endpoint::chat_events);
   CHECK(found("POST", "/chat/a/messages").endpoint == Endpoint::chat_messages);
   CHECK(found("POST", "/chat/a/cancel").endpoint == Endpoint::chat_cancel);
+  CHECK(found("POST", "/auth").endpoint == Endpoint::kiss_auth);
+  CHECK(found("POST", "/sessions?action=init").endpoint == Endpoint::kiss_sessions);
+  CHECK(found("POST", "/queries").endpoint == Endpoint::kiss_queries);
+  CHECK(found("POST", "/documents").endpoint == Endpoint::kiss_documents);
+  CHECK(found("HEAD", "/passages/1-17").endpoint == Endpoint::kiss_passage);
+  CHECK(found("GET", "/passages/1-17").name == "1-17");
+  CHECK(found("GET", "/ws").endpoint == Endpoint::kiss_socket);
 }
 
 TEST_CASE("the chat id is decoded") {
-  CHECK(found("GET", "/chat/a%2Db~%41").chat_id == "a-b~A");
-  CHECK(found("GET", "/chat/a%2Fb").chat_id == "a/b");
-  CHECK(found("GET", "/chat/").chat_id.empty());
+  CHECK(found("GET", "/chat/a%2Db~%41").name == "a-b~A");
+  CHECK(found("GET", "/chat/a%2Fb").name == "a/b");
+  CHECK(found("GET", "/chat/").name.empty());
 }
 
 TEST_CASE("an unknown path is told from a wrong method") {

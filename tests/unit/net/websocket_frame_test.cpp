@@ -1,6 +1,8 @@
 #include "net/websocket_frame.h"
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include <catch2/catch.hpp>
 
@@ -258,4 +260,29 @@ TEST_CASE("a close reason is cut between characters") {
   const std::string frame = encode_close(CloseCode::normal, reason);
   CHECK(frame.size() == 2 + 2 + 122);
   CHECK(frame.substr(2, 2) == "\x03\xe8");
+}
+
+TEST_CASE("a message that came in parts is handed over, with no more memory than it needs") {
+  struct Keeper final : FrameHandler {
+    std::string kept;
+    bool on_message(Opcode, std::string_view) override { return false; }
+    bool on_long_message(Opcode, std::string&& payload) override {
+      kept = std::move(payload);
+      return true;
+    }
+    bool on_ping(std::string_view) override { return true; }
+    bool on_pong(std::string_view) override { return true; }
+    bool on_close(CloseCode, std::string_view) override { return true; }
+  } keeper;
+  FrameReader reader;
+  const std::string text(300'000, 'x');
+  std::string bytes = masked(0x81, text);
+  for (std::size_t at = 0; at < bytes.size(); at += 1000) {
+    const std::size_t size = std::min<std::size_t>(1000, bytes.size() - at);
+    reader.read(std::span(bytes).subspan(at, size), kMessageMax, keeper);
+    REQUIRE(reader.received_bytes() <= at + size);
+  }
+  CHECK(keeper.kept == text);
+  CHECK(keeper.kept.capacity() == text.size());
+  CHECK(reader.received_bytes() == 0);
 }

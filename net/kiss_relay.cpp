@@ -1,0 +1,61 @@
+#include "net/kiss_relay.h"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "net/kiss_connection.h"
+
+namespace parlance::net {
+
+KissRelay::KissRelay(Core& core, SocketRef socket, std::uint64_t name, MessageId message,
+                     std::size_t bytes_max)
+    : Subscriber(Wire::plain),
+      core_(core.shared_from_this()),
+      socket_(socket),
+      name_(name),
+      message_(std::move(message)),
+      bytes_max_(bytes_max),
+      on_the_way_(std::make_shared<std::atomic<std::size_t>>(0)) {}
+
+bool KissRelay::wants(Telling telling, const MessageId& message) {
+  if (over_ || telling == Telling::other || message != message_) return false;
+  if (telling == Telling::step || telling == Telling::reset) text_broken_ = false;
+  if (text_broken_) return false;
+  telling_ = telling;
+  return true;
+}
+
+bool KissRelay::lacks_room(Telling telling, std::size_t bytes) {
+  const std::size_t before = on_the_way_->load(std::memory_order_relaxed);
+  // One frame may be longer than the limit.
+  if (before == 0 || before + bytes <= bytes_max_) return false;
+  if (telling == Telling::step) {
+    over_ = true;
+  } else {
+    text_broken_ = true;
+  }
+  return true;
+}
+
+void KissRelay::send(const Frame& frame, EventSeq seq, Pace /*pace*/) {
+  const Telling telling = std::exchange(telling_, Telling::other);
+  if (telling == Telling::other) return;  // Not about the query: a gap in the log.
+  const std::size_t bytes = frame->size();
+  if (lacks_room(telling, bytes)) return;
+  on_the_way_->fetch_add(bytes, std::memory_order_relaxed);
+  boost::asio::post(core_->io(),
+                    [core = core_, socket = socket_, name = name_, bytes, on_the_way = on_the_way_,
+                     relayed = Relayed{telling, seq, frame}]() mutable {
+                      on_the_way->fetch_sub(bytes, std::memory_order_relaxed);
+                      auto* const connection = static_cast<KissConnection*>(socket.get());
+                      if (connection != nullptr) connection->on_relayed(name, std::move(relayed));
+                    });
+}
+
+/// The log cannot be read: the answer will say so.
+void KissRelay::fail(const Error& /*error*/) {
+  over_ = true;
+}
+
+}  // namespace parlance::net
