@@ -24,6 +24,10 @@ constexpr std::size_t kPassagesMax = 100'000;  ///< Of one request.
 constexpr std::size_t kBatchBytes = 1 << 20;   ///< Between two of them others' groups are written.
 constexpr std::chrono::seconds kWriteMax{60};
 
+Error stopping() {
+  return {Errc::unavailable, "the server is stopping; send it again after the restart"};
+}
+
 Error cancelled() {
   return {Errc::cancelled, "nobody wants these documents any more"};
 }
@@ -75,11 +79,11 @@ std::string bytes_of(const std::vector<float>& vector) {
 }  // namespace
 
 DocumentIntake::DocumentIntake(const storage::Store& store, RetrievalLoop& retrieval,
-                               PersistenceHandle persistence, const agent::Stack& stack,
+                               const PersistenceHandle& persistence, const agent::Stack& stack,
                                const rag::Options& options, extract::Options extraction)
     : store_(store),
       retrieval_(retrieval),
-      persistence_(std::move(persistence)),
+      persistence_(caf::actor_cast<caf::weak_actor_ptr>(persistence)),
       options_(options),
       extraction_(std::move(extraction)) {
   for (const agent::StackTool& tool : stack.tools) {
@@ -199,15 +203,22 @@ Status DocumentIntake::write(const SessionId& session, std::uint64_t set,
         bytes += batch.vectors[tool].back().size();
       }
     }
+    const auto persistence = caf::actor_cast<caf::strong_actor_ptr>(persistence_);
+    if (!persistence) return stopping();
     auto written = std::make_shared<std::promise<Status>>();
     auto result = written->get_future();
-    caf::anon_send(persistence_, WritePassages{std::move(batch), [written](Status status) {
-                                                 written->set_value(std::move(status));
-                                               }});
+    caf::anon_send(caf::actor_cast<PersistenceHandle>(persistence),
+                   WritePassages{std::move(batch), [written](Status status) {
+                                   written->set_value(std::move(status));
+                                 }});
     if (result.wait_for(kWriteMax) != std::future_status::ready) {
       return Error{Errc::unavailable, "the store takes too long to write"};
     }
-    if (Status status = result.get(); !status) return status;
+    try {
+      if (Status status = result.get(); !status) return status;
+    } catch (const std::future_error&) {  // It ended, and what waited with it.
+      return stopping();
+    }
   }
   if (!retrieval_.remote()) return {};
   return retrieval_.add_remotely(session, set, prepared);

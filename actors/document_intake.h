@@ -21,7 +21,7 @@ class RetrievalLoop;
 class DocumentIntake {
  public:
   DocumentIntake(const storage::Store& store, RetrievalLoop& retrieval,
-                 PersistenceHandle persistence, const agent::Stack& stack,
+                 const PersistenceHandle& persistence, const agent::Stack& stack,
                  const rag::Options& options, extract::Options extraction);
 
   /// Makes a set of `request`, or finds what its key stands for. Ends early once `wanted` is false.
@@ -43,7 +43,8 @@ class DocumentIntake {
 
   const storage::Store& store_;
   RetrievalLoop& retrieval_;
-  const PersistenceHandle persistence_;
+  /// Weak: this outlives the actor, for the workers' sake, and must not keep it.
+  const caf::weak_actor_ptr persistence_;
   const rag::Options& options_;
   const extract::Options extraction_;
   std::vector<agent::StackTool> tools_;  ///< Those that answer from documents.

@@ -42,6 +42,9 @@ Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand c
       return LifecycleState::initialized;
     case LifecycleCommand::close:
       if (client->state == LifecycleState::closed) return unfit("the session is closed already");
+      if (client->state == LifecycleState::authorized) {
+        return unfit("the session is not initialized, so there is nothing to close");
+      }
       return client->scope == Scope::temporary ? LifecycleState::deactivated
                                                : LifecycleState::closed;
     case LifecycleCommand::authorize:

@@ -195,10 +195,11 @@ asio::awaitable<std::variant<StoreDone, Problem>> store_documents(Core& core, Se
                                                                   std::size_t bytes,
                                                                   std::string idempotency_key) {
   auto body = std::make_shared<std::string>(std::move(text));
-  std::optional<ParsedDocuments> parsed = co_await in_background<ParsedDocuments>(
-      core, [body, begin, bytes, key = std::move(idempotency_key)] {
-        return parse_documents(std::move(*body), begin, bytes, key);
-      });
+  std::function<ParsedDocuments()> work = [body, begin, bytes, key = std::move(idempotency_key)] {
+    return parse_documents(std::move(*body), begin, bytes, key);
+  };
+  std::optional<ParsedDocuments> parsed =
+      co_await in_background<ParsedDocuments>(core, std::move(work));
   if (!parsed) co_return too_much_waits();
   if (auto* problem = std::get_if<Problem>(&*parsed)) co_return std::move(*problem);
 

@@ -60,8 +60,8 @@ asio::awaitable<std::variant<kiss::ClientFrame, kiss::BadFrame>> Answering::pars
   // The frame of this coroutine may go while the text is being read: it is lent, and comes back.
   auto lent = std::make_shared<std::string>(std::move(text_));
   using Parsed = std::variant<kiss::ClientFrame, kiss::BadFrame>;
-  std::optional<Parsed> parsed =
-      co_await in_background<Parsed>(*core_, [lent] { return kiss::parse_frame(*lent); });
+  std::function<Parsed()> work = [lent] { return kiss::parse_frame(*lent); };
+  std::optional<Parsed> parsed = co_await in_background<Parsed>(*core_, std::move(work));
   text_ = std::move(*lent);
   if (parsed) co_return std::move(*parsed);
   co_return kiss::BadFrame{
@@ -164,12 +164,13 @@ asio::awaitable<KissAnswer> Answering::streamed(SessionId client, kiss::EventNam
   const std::uint64_t relay = core_->draw_relay_name();
   const MessageId message{random_hex(16)};
   connection(socket_)->begin_stream(relay, name);
-  co_await at_core(*core_, home,
-                   [core = core_, socket = socket_, relay, client, message](Core& there) {
-                     auto made = std::make_unique<KissRelay>(*core, socket, relay, message,
-                                                             core->options().write_queue_bytes_max);
-                     there.add_relay(relay, std::move(made), client, {.tokens = true});
-                   });
+  std::function<void(Core&)> begin = [core = core_, socket = socket_, relay, client,
+                                      message](Core& there) {
+    auto made = std::make_unique<KissRelay>(*core, socket, relay, message,
+                                            core->options().write_queue_bytes_max);
+    there.add_relay(relay, std::move(made), client, {.tokens = true});
+  };
+  co_await at_core(*core_, home, std::move(begin));
   SubmitMessage command;
   command.message_id = message;
   command.text = query;
@@ -177,13 +178,14 @@ asio::awaitable<KissAnswer> Answering::streamed(SessionId client, kiss::EventNam
   const auto accepted = co_await submit_query(*core_, client, std::move(command));
   Status ended;
   if (accepted) ended = co_await await_end(*core_, client, message, nullptr);
-  co_await at_core(*core_, home, [relay](Core& there) { there.remove_relay(relay); });
+  std::function<void(Core&)> end = [relay](Core& there) { there.remove_relay(relay); };
+  co_await at_core(*core_, home, std::move(end));
   if (!accepted) co_return dialects::to_problem(accepted.error());
   if (!ended) co_return dialects::to_problem(ended.error());
-  co_return co_await read_answer(*core_, client, std::move(query), *accepted,
-                                 [this, message](std::span<const RecordedEvent> events) {
-                                   return send_missing(message, events);
-                                 });
+  OnPage on_page = [this, message](std::span<const RecordedEvent> events) {
+    return send_missing(message, events);
+  };
+  co_return co_await read_answer(*core_, client, std::move(query), *accepted, std::move(on_page));
 }
 
 asio::awaitable<bool> Answering::send_missing(MessageId message,

@@ -223,6 +223,7 @@ class World {
     tools_running_ = true;
     running_ = run.calls;
   }
+  void take(Retrieve& /*effect*/) { FAIL("there is no stack"); }
   void take(AbandonTools& /*effect*/) {
     REQUIRE(tools_running_);
     tools_running_ = false;
