@@ -261,7 +261,7 @@ bool KissConnection::has_room() const {
 }
 
 bool KissConnection::may_go_on() const {
-  return !closing() && !waiting_ && has_room();
+  return !closing() && waiting_.empty() && has_room();
 }
 
 std::size_t KissConnection::message_bytes_max() const {
@@ -287,8 +287,9 @@ bool KissConnection::on_long_client_message(Opcode opcode, std::string&& payload
 
 bool KissConnection::take(Opcode opcode, std::string text) {
   if (opcode != Opcode::text) text = {};
-  if (answering_) {
-    waiting_ = std::make_unique<Request>(core(), opcode, std::move(text));
+  if (answering_ || !waiting_.empty()) {
+    // Two at most: reading pauses after the first, but for a message that has begun to arrive.
+    waiting_.push_back(std::make_unique<Request>(core(), opcode, std::move(text)));
     return false;
   }
   answer(opcode, std::move(text));
@@ -346,8 +347,9 @@ void KissConnection::give_up() {
 
 void KissConnection::on_room() {
   if (on_room_ && has_room()) std::exchange(on_room_, nullptr)(true);
-  if (waiting_ && !answering_ && !closing() && has_room()) {
-    const std::unique_ptr<Request> next = std::move(waiting_);
+  if (!waiting_.empty() && !answering_ && !closing() && has_room()) {
+    const std::unique_ptr<Request> next = std::move(waiting_.front());
+    waiting_.erase(waiting_.begin());
     answer(next->opcode, std::move(next->text));
   }
   go_on();

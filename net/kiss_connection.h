@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "dialects/kiss.h"
 #include "net/kiss_actions.h"
@@ -76,7 +77,7 @@ class KissConnection final : public WebSocketPeer {
 
   std::unique_ptr<Bearer> bearer_;
   std::unique_ptr<Stream> stream_;
-  std::unique_ptr<Request> waiting_;
+  std::vector<std::unique_ptr<Request>> waiting_;
   std::function<void(bool)> on_room_;
   Tick auth_deadline_ = 0;
   bool answering_ = false;

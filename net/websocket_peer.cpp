@@ -70,6 +70,8 @@ void WebSocketPeer::consume(std::span<char> bytes) {
       close(outcome.error->code, outcome.error->reason);
     } else if (outcome.consumed < bytes.size()) {
       keep_unread(bytes.subspan(outcome.consumed));
+    } else if (!reader_.partial() && !may_go_on()) {
+      pause_reading(true);  // The end of what was read was the end of a message.
     }
   }
   const bool next_part =

@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto* method : {"GET", "HEAD", "POST", "DELETE"}) {
     const auto route = net::find_route(method, *target);
     if (const auto* found = std::get_if<net::Route>(&route)) {
-      CHECK(found->chat_id.size() <= size);
+      CHECK(found->name.size() <= size);
     }
   }
   return 0;

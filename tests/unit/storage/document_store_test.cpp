@@ -102,8 +102,9 @@ TEST_CASE("a stored set is found with its passages and their vectors") {
   CHECK(store->has_document(kSession, "d1").value());
   CHECK(store->begun_sets(nullptr)->empty());
   std::vector<std::string> vectors;
-  REQUIRE(store->read_passages(
-      kSession, 1, 0, [&](const StoredPassage& passage) { vectors.push_back(passage.vector); }));
+  const Status read = store->read_passages(
+      kSession, 1, 0, [&](const StoredPassage& passage) { vectors.push_back(passage.vector); });
+  REQUIRE(read.has_value());
   CHECK(vectors == std::vector<std::string>{std::string(8, 'a'), std::string(8, 'b')});
   const std::vector<PassageId> ids = {{1, 1}, {1, 9}, {1, 0}, {2, 0}};
   const auto texts = store->passage_texts(kSession, ids);

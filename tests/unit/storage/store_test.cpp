@@ -643,10 +643,11 @@ Result<std::unique_ptr<Store>> open_with_header(std::string_view key, const char
   must_open(directory.path()).reset();
   rocksdb::DB* raw = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
-  REQUIRE(rocksdb::DB::Open(
-              {}, directory / "rocksdb",
-              {{rocksdb::kDefaultColumnFamilyName, {}}, {std::string(keys::kIdFamily), {}}},
-              &families, &raw)
+  REQUIRE(rocksdb::DB::Open({}, directory / "rocksdb",
+                            {{rocksdb::kDefaultColumnFamilyName, {}},
+                             {std::string(keys::kIdFamily), {}},
+                             {std::string(keys::kDocumentFamily), {}}},
+                            &families, &raw)
               .ok());
   const std::unique_ptr<rocksdb::DB> db(raw);
   for (auto* family : families) REQUIRE(db->DestroyColumnFamilyHandle(family).ok());
