@@ -16,6 +16,9 @@
 
 namespace parlance::net {
 
+// What is given to a coroutine as a std::function must have been one before: GCC 12 copies a lambda
+// that is made inside of a co_await expression bit by bit.
+
 /// Awaits the one call of the callback that `start` is given. It goes on in a later turn of the
 /// loop, since the callback may be called while `start` still runs.
 template <class Value, class Start>

@@ -111,8 +111,13 @@ void make_room(std::string& message, std::size_t more, std::uint64_t to_come) {
   const std::size_t needed = message.size() + more;
   if (needed <= message.capacity()) return;
   const std::uint64_t whole = std::max<std::uint64_t>(needed, message.size() + to_come);
-  message.reserve(static_cast<std::size_t>(
+  // A string that has bytes already reserves twice what it has at least; one that has none does
+  // not.
+  std::string larger;
+  larger.reserve(static_cast<std::size_t>(
       std::min<std::uint64_t>(whole, std::max(needed, 2 * message.capacity()))));
+  larger += message;
+  message = std::move(larger);
 }
 
 std::optional<FrameError> dispatch_message(Opcode opcode, bool compressed, std::string_view payload,
