@@ -24,27 +24,28 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
 }
 
 WorkerPool::WorkerPool(caf::actor_system& system, std::size_t threads, std::size_t waiting_max)
-    : waiting_max_(waiting_max), waiting_(std::make_shared<std::atomic<std::size_t>>(0)) {
+    : waiting_max_(waiting_max), queue_(std::make_shared<Queue>()) {
   for (std::size_t i = 0; i < threads; ++i) {
     workers_.push_back(system.spawn<WorkerActor, caf::detached>());
   }
 }
 
 bool WorkerPool::run(std::function<void()> work) {
-  if (waiting_->fetch_add(1, std::memory_order_relaxed) >= waiting_max_) {
-    waiting_->fetch_sub(1, std::memory_order_relaxed);
+  if (queue_->waiting.fetch_add(1, std::memory_order_relaxed) >= waiting_max_) {
+    queue_->waiting.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
   const std::size_t turn = next_.fetch_add(1, std::memory_order_relaxed);
   caf::anon_send(workers_[turn % workers_.size()],
-                 RunWork{[waiting = waiting_, work = std::move(work)] {
-                   waiting->fetch_sub(1, std::memory_order_relaxed);
-                   work();
+                 RunWork{[queue = queue_, work = std::move(work)] {
+                   queue->waiting.fetch_sub(1, std::memory_order_relaxed);
+                   if (!queue->stopped.load(std::memory_order_relaxed)) work();
                  }});
   return true;
 }
 
 void WorkerPool::stop() {
+  queue_->stopped = true;
   for (const WorkerHandle& worker : workers_) {
     caf::anon_send_exit(worker, caf::exit_reason::user_shutdown);
   }

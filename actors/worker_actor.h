@@ -26,13 +26,18 @@ class WorkerPool {
   WorkerPool(caf::actor_system& system, std::size_t threads, std::size_t waiting_max);
   /// False: `waiting_max` wait already, and `work` is not taken.
   bool run(std::function<void()> work);
-  /// Ends the threads after what they do now. No run() may follow.
+  /// Ends the threads after what they do now; what waits is dropped. No run() may follow.
   void stop();
 
  private:
+  struct Queue {
+    std::atomic<std::size_t> waiting{0};
+    std::atomic<bool> stopped{false};
+  };
+
   std::vector<WorkerHandle> workers_;
   const std::size_t waiting_max_;
-  const std::shared_ptr<std::atomic<std::size_t>> waiting_;
+  const std::shared_ptr<Queue> queue_;
   std::atomic<std::size_t> next_{0};
 };
 

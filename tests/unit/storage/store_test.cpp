@@ -658,11 +658,11 @@ Result<std::unique_ptr<Store>> open_with_header(std::string_view key, const char
 }
 
 TEST_CASE("a store of a newer layout is refused and says what to do") {
-  const auto store = open_with_header(keys::kSchema, "2");
+  const auto store = open_with_header(keys::kSchema, "3");
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == Errc::failed_precondition);
   CHECK(store.error().detail ==
-        "the store has layout 2, this program knows 1; use the newer program that wrote it");
+        "the store has layout 3, this program knows 2; use the newer program that wrote it");
 }
 
 TEST_CASE("a store whose header is broken is corrupted") {
