@@ -368,7 +368,7 @@ void KissConnection::begin_stream(std::uint64_t relay, kiss::EventName name) {
   stream_->name = name;
 }
 
-void KissConnection::on_relayed(std::uint64_t relay, Relayed relayed) {
+void KissConnection::on_relayed(std::uint64_t relay, const Relayed& relayed) {
   if (closing() || !stream_ || stream_->relay != relay || stream_->behind) return;
   const bool fits = queued_bytes() == 0 ||
                     queued_bytes() + relayed.json->size() <= core().options().write_queue_bytes_max;

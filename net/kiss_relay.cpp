@@ -46,10 +46,10 @@ void KissRelay::send(const Frame& frame, EventSeq seq, Pace /*pace*/) {
   on_the_way_->fetch_add(bytes, std::memory_order_relaxed);
   boost::asio::post(core_->io(),
                     [core = core_, socket = socket_, name = name_, bytes, on_the_way = on_the_way_,
-                     relayed = Relayed{telling, seq, frame}]() mutable {
+                     relayed = Relayed{telling, seq, frame}] {
                       on_the_way->fetch_sub(bytes, std::memory_order_relaxed);
                       auto* const connection = static_cast<KissConnection*>(socket.get());
-                      if (connection != nullptr) connection->on_relayed(name, std::move(relayed));
+                      if (connection != nullptr) connection->on_relayed(name, relayed);
                     });
 }
 
