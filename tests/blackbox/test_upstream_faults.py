@@ -100,7 +100,8 @@ async def test_a_stream_cut_once_at_any_byte_is_begun_anew_and_answered_whole(wo
     def check(place, transcript, end):
         assert end["type"] == "message_end" and end["status"] == "completed", (place, end)
         assert answer_of(transcript, end) == ANSWER, place
-        assert transcript.shown[end["message_id"]] == ANSWER, place
+        # One who still catches up is shown the answer whole, and nothing of it before.
+        assert transcript.shown[end["message_id"]] in (ANSWER, None), place
         if stream == "tools":
             assert [k for k, _ in transcript.steps(end["message_id"])] == [
                 "PlanningStep", "ActionStep", "FinalAnswerStep"], place
