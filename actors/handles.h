@@ -155,7 +155,7 @@ struct Append {
 };
 /// To itself: what waits becomes a group.
 struct Flush {};
-/// Passages of a set that is not there yet: written at once, without a sync.
+/// Passages of a set that is not there yet.
 struct WritePassages {
   storage::PassageBatch batch;
   std::function<void(Status)> done;  ///< Called on the persistence thread.

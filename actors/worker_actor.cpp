@@ -14,7 +14,7 @@ WorkerActor::WorkerActor(caf::actor_config& config) : WorkerHandle::base(config)
 
 WorkerActor::behavior_type WorkerActor::make_behavior() {
   name_thread("worker");
-  become_background_thread();
+  become_patient_thread();
   set_error_handler([](caf::error& /*error*/) {});
   // Whoever sent the work would wait for ever.
   set_exception_handler([](std::exception_ptr& /*thrown*/) -> caf::error {

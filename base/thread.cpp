@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace parlance {
 
@@ -12,6 +14,12 @@ void name_thread(const char* name) noexcept {
 void become_background_thread() noexcept {
   const sched_param none{};
   sched_setscheduler(0, SCHED_BATCH, &none);  // Where it is not allowed all goes on as before.
+}
+
+void become_patient_thread() noexcept {
+  become_background_thread();
+  constexpr int kNice = 15;
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
 }
 
 }  // namespace parlance

@@ -12,4 +12,8 @@ void name_thread(const char* name) noexcept;
 /// acknowledgement waits for it.
 void become_background_thread() noexcept;
 
+/// The same, and the thread gets little of a processor that others want (nice 15). For what takes
+/// seconds.
+void become_patient_thread() noexcept;
+
 }  // namespace parlance

@@ -80,7 +80,10 @@ Status Store::write_passages(const PassageBatch& group) {
                 group.vectors[tool][i]);
     }
   }
-  const auto status = db_->Write({}, &batch);
+  // Synced, though nobody waits for it: else the next group of others would wait for all of it.
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  const auto status = db_->Write(write, &batch);
   if (status.ok()) return {};
   failed_.store(true, std::memory_order_release);
   return to_error(status, "writing passages");

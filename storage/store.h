@@ -138,7 +138,7 @@ class Store {
   /// read).
   Result<std::vector<AppendOutcome>> append(std::span<const AppendRequest> requests);
 
-  /// Writes passages without a sync: they are durable with the append that stores their set.
+  /// Writes passages; they are there with the append that stores their set.
   /// Thread: persistence. Errors: unavailable.
   Status write_passages(const PassageBatch& batch);
 
