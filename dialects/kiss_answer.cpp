@@ -123,7 +123,9 @@ std::variant<std::string, Problem> RunReader::answer(const SessionId& client,
                                                      std::string_view query,
                                                      std::span<const PassageText> texts) const {
   if (problem_) return *problem_;
-  if (!ended_) return to_problem({Errc::unavailable, "the query has no end in the log yet"});
+  if (!ended_) {  // It had ended; so a close has erased it since.
+    return to_problem({Errc::failed_precondition, "the session was closed meanwhile"});
+  }
 
   const auto text_by_id = [&](const PassageId& id) -> const PassageText* {
     const auto it = std::find_if(texts.begin(), texts.end(),

@@ -112,8 +112,8 @@ TEST_CASE("a run that was cancelled is 409") {
   CHECK(status(read({RunEnded{kMessage, RunOutcome::cancelled, {}}})) == 409);
 }
 
-TEST_CASE("a run without an end in the log is 503") {
-  CHECK(status(read({planned("docs")})) == 503);
+TEST_CASE("a run without an end in the log was erased by a close: 409") {
+  CHECK(status(read({planned("docs")})) == 409);
 }
 
 TEST_CASE("an action that is not of the retrieval names no passage") {
