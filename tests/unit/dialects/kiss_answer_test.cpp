@@ -10,39 +10,39 @@ using namespace parlance::dialects;
 
 namespace {
 
-const SessionId kClient{"c-1"};
-const MessageId kMessage{"m"};
+const SessionId some_client{"c-1"};
+const MessageId message_id{"m"};
 
 RecordedEvent recorded(Event event) {
   return {{1, 1}, {0}, std::move(event)};
 }
 
 StepRecorded planned(std::string tool) {
-  return {kMessage, StepType::planning, "", {{"1", std::move(tool), "{}"}}, {}};
+  return {message_id, StepType::planning, "", {{"1", std::move(tool), "{}"}}, {}};
 }
 
 StepRecorded acted(std::string output) {
-  return {kMessage, StepType::action, "", {}, {{"1", "docs", std::move(output)}}};
+  return {message_id, StepType::action, "", {}, {{"1", "docs", std::move(output)}}};
 }
 
 StepRecorded answered(std::string text) {
-  return {kMessage, StepType::final_answer, std::move(text), {}, {}};
+  return {message_id, StepType::final_answer, std::move(text), {}, {}};
 }
 
 kiss::RunReader read(std::vector<Event> events) {
-  kiss::RunReader reader(kMessage);
+  kiss::RunReader reader(message_id);
   for (Event& event : events) reader.add(recorded(std::move(event)));
   return reader;
 }
 
 std::string text(const kiss::RunReader& reader, std::vector<PassageText> passages = {}) {
-  auto answer = reader.answer(kClient, "q", passages);
+  auto answer = reader.answer(some_client, "q", passages);
   if (const auto* problem = std::get_if<Problem>(&answer)) FAIL(problem->detail);
   return std::get<std::string>(answer);
 }
 
 int status(const kiss::RunReader& reader) {
-  auto answer = reader.answer(kClient, "q", {});
+  auto answer = reader.answer(some_client, "q", {});
   const auto* problem = std::get_if<Problem>(&answer);
   return problem == nullptr ? 200 : problem->status;
 }
@@ -55,8 +55,8 @@ constexpr auto kFound =
 }  // namespace
 
 TEST_CASE("the answer of a prompt tool has no passages") {
-  const auto reader =
-      read({planned("general"), answered("hi"), RunEnded{kMessage, RunOutcome::completed, {3, 4}}});
+  const auto reader = read(
+      {planned("general"), answered("hi"), RunEnded{message_id, RunOutcome::completed, {3, 4}}});
   CHECK(text(reader) ==
         R"({"stack_id":"c-1","result":"hi","extras":{"query":"q","tool":"general","metadata":[],)"
         R"("distances":[],"supporting_documents":[],)"
@@ -65,7 +65,7 @@ TEST_CASE("the answer of a prompt tool has no passages") {
 
 TEST_CASE("the answer of a rag tool names its passages") {
   const auto reader = read({planned("docs"), acted(kFound), answered("it is so"),
-                            RunEnded{kMessage, RunOutcome::completed, {}}});
+                            RunEnded{message_id, RunOutcome::completed, {}}});
   CHECK(reader.passages() == std::vector<PassageId>{{1, 17}, {2, 0}});
   PassageText first;
   first.id = {1, 17};
@@ -83,7 +83,7 @@ TEST_CASE("the answer of a rag tool names its passages") {
 
 TEST_CASE("a long passage is told by reference") {
   const auto reader = read({planned("docs"), acted(kFound), answered("a"),
-                            RunEnded{kMessage, RunOutcome::completed, {}}});
+                            RunEnded{message_id, RunOutcome::completed, {}}});
   PassageText passage;
   passage.id = {1, 17};
   passage.text.assign(kiss::kPassageInlineBytesMax, 'x');
@@ -95,21 +95,21 @@ TEST_CASE("a long passage is told by reference") {
 }
 
 TEST_CASE("events of other messages are ignored") {
-  kiss::RunReader reader(kMessage);
+  kiss::RunReader reader(message_id);
   CHECK_FALSE(reader.add(recorded(RunEnded{MessageId{"other"}, RunOutcome::completed, {}})));
   CHECK_FALSE(reader.add(recorded(LifecycleChanged{})));
-  CHECK(reader.add(recorded(RunEnded{kMessage, RunOutcome::completed, {}})));
+  CHECK(reader.add(recorded(RunEnded{message_id, RunOutcome::completed, {}})));
   CHECK(reader.ended());
 }
 
 TEST_CASE("a run that failed is an error with its own status") {
-  CHECK(status(read({RunFailed{kMessage, "the model is down", Errc::unavailable, {}}})) == 503);
-  CHECK(status(read({RunFailed{kMessage, "too long", Errc::deadline_exceeded, {}}})) == 504);
-  CHECK(status(read({RunFailed{kMessage, "a bug", Errc::internal, {}}})) == 500);
+  CHECK(status(read({RunFailed{message_id, "the model is down", Errc::unavailable, {}}})) == 503);
+  CHECK(status(read({RunFailed{message_id, "too long", Errc::deadline_exceeded, {}}})) == 504);
+  CHECK(status(read({RunFailed{message_id, "a bug", Errc::internal, {}}})) == 500);
 }
 
 TEST_CASE("a run that was cancelled is 409") {
-  CHECK(status(read({RunEnded{kMessage, RunOutcome::cancelled, {}}})) == 409);
+  CHECK(status(read({RunEnded{message_id, RunOutcome::cancelled, {}}})) == 409);
 }
 
 TEST_CASE("a run without an end in the log was erased by a close: 409") {
@@ -121,7 +121,7 @@ TEST_CASE("an action that is not of the retrieval names no passage") {
                                       R"({"passages":[1,{},{"id":"x"},{"id":7}]})");
   CAPTURE(output);
   const auto reader =
-      read({planned("docs"), acted(output), RunEnded{kMessage, RunOutcome::completed, {}}});
+      read({planned("docs"), acted(output), RunEnded{message_id, RunOutcome::completed, {}}});
   CHECK(reader.passages().empty());
   CHECK(status(reader) == 200);
 }

@@ -17,7 +17,7 @@
 namespace parlance::storage {
 namespace {
 
-const SessionId kSession{"client"};
+const SessionId client_session{"client"};
 
 std::unique_ptr<Store> must_open_at(const std::string& directory) {
   Options options;
@@ -31,7 +31,7 @@ std::unique_ptr<Store> must_open_at(const std::string& directory) {
 void must_append(Store& store, EventSeq last, const Event& event, Beside beside,
                  const std::string& key = {}) {
   AppendRequest request;
-  request.session = kSession;
+  request.session = client_session;
   request.last = last;
   request.records.push_back({encode(event, {1}), {}, key});
   request.beside = std::move(beside);
@@ -51,7 +51,7 @@ DocumentSet set_of(std::uint64_t number, const std::string& id) {
 }
 
 void write_set(Store& store, std::uint64_t number, const std::string& text) {
-  PassageBatch batch{kSession, number, 0, {}, {{}}};
+  PassageBatch batch{client_session, number, 0, {}, {{}}};
   for (int i = 0; i < 2; ++i) {
     batch.passages.push_back(encode(Passage{0, 10, 20, text + std::to_string(i), "terms"}));
     batch.vectors[0].push_back(std::string(8, static_cast<char>('a' + i)));
@@ -74,7 +74,8 @@ void store_set(Store& store, EventSeq last, std::uint64_t number, const std::str
 
 std::size_t passages_in(const Store& store, std::uint64_t set) {
   std::size_t count = 0;
-  const Status read = store.read_passages(kSession, set, 0, [&](const StoredPassage&) { ++count; });
+  const Status read =
+      store.read_passages(client_session, set, 0, [&](const StoredPassage&) { ++count; });
   REQUIRE(read.has_value());
   return count;
 }
@@ -83,10 +84,10 @@ TEST_CASE("a client is kept with its session, also over a restart") {
   test::TempDir dir;
   { authorize(*must_open_at(dir.path())); }
   const auto store = must_open_at(dir.path());
-  const auto client = store->client(kSession);
+  const auto client = store->client(client_session);
   REQUIRE(client->has_value());
   CHECK((*client)->secret_hash == "hash");
-  CHECK(store->load(kSession, 1 << 20)->client.value() == client->value());
+  CHECK(store->load(client_session, 1 << 20)->client.value() == client->value());
   CHECK_FALSE(store->client({"other"}).value().has_value());
 }
 
@@ -97,17 +98,18 @@ TEST_CASE("a stored set is found with its passages and their vectors") {
   begin_set(*store, 1, 1);
   write_set(*store, 1, "text ");
   store_set(*store, 2, 1, "d1");
-  CHECK(store->document_sets(kSession, 0).value() == std::vector{set_of(1, "d1")});
-  CHECK(store->document_sets(kSession, 1)->empty());
-  CHECK(store->has_document(kSession, "d1").value());
+  CHECK(store->document_sets(client_session, 0).value() == std::vector{set_of(1, "d1")});
+  CHECK(store->document_sets(client_session, 1)->empty());
+  CHECK(store->has_document(client_session, "d1").value());
   CHECK(store->begun_sets(nullptr)->empty());
   std::vector<std::string> vectors;
-  const Status read = store->read_passages(
-      kSession, 1, 0, [&](const StoredPassage& passage) { vectors.push_back(passage.vector); });
+  const Status read = store->read_passages(client_session, 1, 0, [&](const StoredPassage& passage) {
+    vectors.push_back(passage.vector);
+  });
   REQUIRE(read.has_value());
   CHECK(vectors == std::vector<std::string>{std::string(8, 'a'), std::string(8, 'b')});
   const std::vector<PassageId> ids = {{1, 1}, {1, 9}, {1, 0}, {2, 0}};
-  const auto texts = store->passage_texts(kSession, ids);
+  const auto texts = store->passage_texts(client_session, ids);
   REQUIRE(texts->size() == 2);
   CHECK((*texts)[0].text == "text 1");
   CHECK((*texts)[0].document_name == "d1.txt");
@@ -124,11 +126,11 @@ TEST_CASE("an unfinished set is known after a restart, seen by nobody, and can b
   }
   const auto store = must_open_at(dir.path());
   const std::vector<PassageId> ids = {{1, 0}};
-  CHECK(store->passage_texts(kSession, ids)->empty());
-  CHECK(store->document_sets(kSession, 0)->empty());
+  CHECK(store->passage_texts(client_session, ids)->empty());
+  CHECK(store->document_sets(client_session, 0)->empty());
   const auto begun = store->begun_sets(nullptr);
   REQUIRE(begun->size() == 1);
-  CHECK(begun->front().session == kSession);
+  CHECK(begun->front().session == client_session);
   CHECK(begun->front().set == 1);
   REQUIRE(store->drop_begun_set(begun->front()).has_value());
   CHECK(passages_in(*store, 1) == 0);
@@ -140,10 +142,10 @@ TEST_CASE("an idempotency key stands for the documents that were stored with it"
   const auto store = must_open_at(dir.path());
   authorize(*store);
   store_set(*store, 1, 1, "d1", "key");
-  const auto event = store->event_of_key(kSession, "key");
+  const auto event = store->event_of_key(client_session, "key");
   REQUIRE(event->has_value());
   CHECK(std::get<DocumentsStored>((*event)->event).digest == "digest");
-  CHECK_FALSE(store->event_of_key(kSession, "other")->has_value());
+  CHECK_FALSE(store->event_of_key(client_session, "other")->has_value());
 }
 
 /// Whether any file of the store holds `text`.
@@ -172,16 +174,16 @@ TEST_CASE("an erased session leaves its client and its first and last event, and
   beside.client = ClientRecord{Scope::temporary, LifecycleState::deactivated, "hash", {5}, 1};
   must_append(*store, 4, LifecycleChanged{LifecycleState::deactivated}, beside);
 
-  CHECK(store->client(kSession)->value().state == LifecycleState::deactivated);
-  CHECK(store->document_sets(kSession, 0)->empty());
-  CHECK_FALSE(store->has_document(kSession, "d1").value());
+  CHECK(store->client(client_session)->value().state == LifecycleState::deactivated);
+  CHECK(store->document_sets(client_session, 0)->empty());
+  CHECK_FALSE(store->has_document(client_session, "d1").value());
   CHECK(passages_in(*store, 1) == 0);
-  const auto page = store->read(kSession, {});
+  const auto page = store->read(client_session, {});
   REQUIRE(page->events.size() == 2);
   CHECK(page->events[1].cursor.seq == 5);
 
   CHECK(on_disk(dir.path(), secret));
-  const std::vector<SessionId> erased = {kSession};
+  const std::vector<SessionId> erased = {client_session};
   REQUIRE(store->scrub(erased).has_value());
   CHECK_FALSE(on_disk(dir.path(), secret));
 }
