@@ -290,7 +290,7 @@ void read_documents(Section section, rag::Options& documents) {
     section.problem("overlap_tokens", "must be at most half of passage_tokens");
   }
   section.read_bytes("index_bytes_max", documents.index_bytes_max, kMiB, 1'024 * kGiB);
-  section.read("exact_passages_max", documents.exact_passages_max, 1, 10'000'000);
+  section.read_bytes("exact_vector_bytes_max", documents.exact_vector_bytes_max, 0, 1'024 * kGiB);
   section.read("connect_timeout", documents.connect_timeout, 10ms, 10min);
   section.read("request_timeout", documents.request_timeout, 10ms, 1h);
   section.finish();

@@ -28,10 +28,10 @@ struct Options {
   /// Memory for the indexes of sessions that were asked lately; the longest unused are let go and
   /// made again from the store when they are asked for.
   std::size_t index_bytes_max = 1 << 30;
-  /// Passages of one session and tool up to which the search is exact; past it a graph (HNSW)
-  /// answers. With hashed vectors an exact search of as many takes 2 to 4 ms, and the graph is not
-  /// faster with fewer; with vectors of 1,536 dimensions a third of it is a good limit.
-  std::size_t exact_passages_max = 16'384;
+  /// Of the vectors of one session and tool, up to which the search is exact; past it a graph
+  /// (HNSW) answers. As much as a core reads in some ten milliseconds: 51,200 hashed vectors, or
+  /// 17,000 of 1,536 dimensions. A graph of as many takes minutes to make.
+  std::size_t exact_vector_bytes_max = 100 << 20;
 };
 
 }  // namespace parlance::rag

@@ -50,7 +50,9 @@ Result<std::vector<float>> unit_vector(std::span<const float> vector, std::size_
 
 struct PassageIndex::Impl {
   Impl(std::size_t dimensions_used, const Options& options)
-      : dimensions(dimensions_used), vectors(dimensions_used, options.exact_passages_max) {}
+      : dimensions(dimensions_used),
+        vectors(dimensions_used,
+                options.exact_vector_bytes_max / (dimensions_used * sizeof(float))) {}
 
   Hit make_hit(std::uint32_t passage, double score, const TermIndex::Query& question,
                std::span<const float> unit) const {

@@ -5,7 +5,7 @@
 // One index per owner is how the owner's filter is inside the search: there is nothing of others
 // in it that could be found and then left out. (Debian's hnswlib, 0.6.2, has no filter.)
 //
-// Invariants: the search for vectors is exact up to `exact_passages_max` passages, and finds at
+// Invariants: the search for vectors is exact up to `exact_vector_bytes_max` of them, and finds at
 // least 98 of 100 of the ten nearest past it; the search for words is always exact. A passage
 // without words or with a vector of zeros is found by the other alone.
 #pragma once

@@ -21,7 +21,9 @@ constexpr std::size_t kSearchBreadth = 800;
 /// How fast vectors move to the graph: more than one for one that comes.
 constexpr int kMovesPerAdd = 2;
 
-float distance_of(const float* a, const float* b, std::size_t dimensions) {
+// Once for what any machine has and once for wider vectors, chosen when the program is loaded.
+__attribute__((target_clones("default", "arch=x86-64-v3"))) float distance_of(
+    const float* a, const float* b, std::size_t dimensions) {
   // Separate sums, so that the compiler may use vector instructions: it must not reorder one sum.
   constexpr std::size_t kLanes = 16;
   std::array<float, kLanes> sums{};

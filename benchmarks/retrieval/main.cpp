@@ -190,9 +190,10 @@ void measure_building(bench::Report& report, const BenchOptions& options,
 void measure_recall(bench::Report& report, const BenchOptions& options,
                     const std::vector<Prepared>& prepared, bench::Corpus& corpus) {
   rag::Options exact_options;
-  exact_options.exact_passages_max = options.recall_passages;
+  exact_options.exact_vector_bytes_max =
+      options.recall_passages * rag::kHashedDimensions * sizeof(float);
   rag::Options graph_options;
-  graph_options.exact_passages_max = 0;
+  graph_options.exact_vector_bytes_max = 0;
   const rag::PassageIndex graph = build(prepared, 0, options.recall_passages, graph_options);
   const rag::PassageIndex exact = build(prepared, 0, options.recall_passages, exact_options);
   constexpr std::size_t kQuestions = 500;

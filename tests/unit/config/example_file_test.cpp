@@ -124,7 +124,7 @@ Values values_of(const Settings& s) {
       {"documents.passage_tokens", text(s.documents.passage_tokens)},
       {"documents.overlap_tokens", text(s.documents.overlap_tokens)},
       {"documents.index_bytes_max", text(s.documents.index_bytes_max)},
-      {"documents.exact_passages_max", text(s.documents.exact_passages_max)},
+      {"documents.exact_vector_bytes_max", text(s.documents.exact_vector_bytes_max)},
       {"documents.connect_timeout", text(s.documents.connect_timeout)},
       {"documents.request_timeout", text(s.documents.request_timeout)},
   };

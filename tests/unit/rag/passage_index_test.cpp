@@ -197,7 +197,7 @@ TEST_CASE("a passage that both rankings find goes before one that either finds")
 
 TEST_CASE("a session with more passages than are searched exactly still finds each") {
   Options options;
-  options.exact_passages_max = 20;
+  options.exact_vector_bytes_max = 20 * kHashedDimensions * sizeof(float);
   PassageIndex index(kHashedDimensions, options);
   for (std::uint64_t i = 0; i < 60; ++i) add(index, i, "rocket number n" + std::to_string(i * 37));
   for (std::uint64_t i = 0; i < 60; ++i) {
