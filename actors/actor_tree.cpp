@@ -55,6 +55,8 @@ class ActorTree::Impl {
 
   void start(const std::vector<EventSink*>& sinks);
   void start_documents();
+  void scrub(const std::vector<SessionId>& sessions);
+  void expire_sessions();
   Result<std::size_t> recover();
   bool wait_for_runs(std::chrono::milliseconds limit);
   /// Runs `work` on every core and waits for all.
@@ -136,23 +138,51 @@ void ActorTree::Impl::start_documents() {
       store_, options_.models, options_.documents,
       [this](const storage::BegunSet& begun) { caf::anon_send(persistence_, DropBegunSet{begun}); },
       [this](std::vector<SessionId> sessions) {
-        // Where too much waits it is left to the engine, which forgets what was removed in time.
-        intake_workers_->run([this, sessions = std::move(sessions)] {
-          const Status scrubbed = store_.scrub(sessions);
-          if (!scrubbed) {
-            log::warn("erased bytes may stay in files for a while why={}",
-                      log::value(scrubbed.error().detail));
-          }
-        });
+        return intake_workers_->run([this, sessions = std::move(sessions)] { scrub(sessions); });
       }});
   intake_ = std::make_unique<DocumentIntake>(store_, *retrieval_, persistence_, options_.stack,
                                              options_.documents, options_.extraction);
 }
 
+/// Thread: an intake worker's.
+void ActorTree::Impl::expire_sessions() {
+  const WallTime now = wall_now();
+  const auto expired =
+      store_.temporary_clients({now.ms - options_.sessions.temporary_lifetime.count()});
+  if (!expired) {
+    log::warn("no session is closed for its age why={}", log::value(expired.error().detail));
+    return;
+  }
+  for (const SessionId& session : *expired) {
+    const std::size_t home = all_[0]->home_of(session);
+    scheduler_->post(home, [gateway = all_[home], session] {
+      gateway->change_lifecycle(session, LifecycleCommand::expire, [](const Status&) {});
+    });
+  }
+}
+
+/// What fails here is done after the next start.
+void ActorTree::Impl::scrub(const std::vector<SessionId>& sessions) {
+  const Status scrubbed = store_.scrub(sessions);
+  if (!scrubbed) {
+    log::warn("erased bytes stay in files until the next start why={}",
+              log::value(scrubbed.error().detail));
+    return;
+  }
+  for (const SessionId& session : sessions) {
+    caf::anon_send(persistence_, DropBegunSet{{session, storage::kErasedBytes}});
+  }
+}
+
 Result<std::size_t> ActorTree::Impl::recover() {
+  scheduler_->every(0, options_.sessions.expiry_interval,
+                    [this] { intake_workers_->run([this] { expire_sessions(); }); });
   const auto begun = store_.begun_sets(nullptr);
   if (!begun) return begun.error();
-  for (const storage::BegunSet& set : *begun) retrieval_->clean_up(set.session, set.set);
+  for (const storage::BegunSet& set : *begun) {
+    set.set == storage::kErasedBytes ? retrieval_->scrub(set.session)
+                                     : retrieval_->clean_up(set.session, set.set);
+  }
   const auto unfinished = store_.unfinished_sessions();
   if (!unfinished) return unfinished.error();
   for (const SessionId& session : *unfinished) {

@@ -29,7 +29,7 @@ Error stopping() {
 }
 
 Error cancelled() {
-  return {Errc::cancelled, "nobody wants these documents any more"};
+  return {Errc::cancelled, "the session was closed before the documents were stored"};
 }
 
 Errc code_of(extract::Failure::Why why) {

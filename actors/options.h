@@ -26,6 +26,9 @@ struct Options {
   std::size_t intake_workers = 2;        ///< Threads that read and cut documents: how many at once.
   std::size_t work_waiting_max = 4'096;  ///< Of either kind.
   std::size_t run_once_max = 256;        ///< Runs without a session at once, per core.
+  /// After which nobody can come into a temporary session: it is closed then.
+  std::chrono::milliseconds temporary_lifetime{1'860'000};
+  std::chrono::milliseconds expiry_interval{60'000};  ///< Between two looks for such sessions.
 };
 
 }  // namespace parlance::actors

@@ -111,6 +111,8 @@ class RetrievalLoop::Impl {
            std::size_t tool, rag::ChromaClient::Done<void> done);
   void clean_up(storage::BegunSet begun);
   void erase(const SessionId& session);
+  void scrub(SessionId session);
+  void scrub_later();
 
   const Surroundings around_;
 
@@ -398,9 +400,22 @@ void RetrievalLoop::Impl::erase(const SessionId& session) {
     it = cached_.erase(it);
   }
   if (remote()) clean_up({session, storage::kWholeSession});
-  erased_.push_back(session);
-  if (erased_.size() > 1) return;  // The others' time comes with the first one's.
-  transfers_.schedule(kScrubAfter, [this] { around_.scrub(std::exchange(erased_, {})); });
+  scrub(session);
+}
+
+void RetrievalLoop::Impl::scrub(SessionId session) {
+  erased_.push_back(std::move(session));
+  if (erased_.size() == 1) scrub_later();  // The others' time comes with the first one's.
+}
+
+void RetrievalLoop::Impl::scrub_later() {
+  transfers_.schedule(kScrubAfter, [this] {
+    if (around_.scrub(erased_)) {
+      erased_.clear();
+    } else {
+      scrub_later();
+    }
+  });
 }
 
 // ---- For workers ----
@@ -482,6 +497,10 @@ void RetrievalLoop::clean_up(SessionId session, std::uint64_t set) {
 
 void RetrievalLoop::erase(SessionId session) {
   impl_->post([this, session = std::move(session)] { impl_->erase(session); });
+}
+
+void RetrievalLoop::scrub(SessionId session) {
+  impl_->post([this, session = std::move(session)] { impl_->scrub(session); });
 }
 
 }  // namespace parlance::actors

@@ -34,8 +34,8 @@ class RetrievalLoop {
     const rag::Options& options;
     /// Called when nothing is left in Chroma of what was begun.
     std::function<void(const storage::BegunSet&)> cleaned;
-    /// Called with sessions that were erased, once in a while.
-    std::function<void(std::vector<SessionId>)> scrub;
+    /// Called with sessions that were erased, once in a while; again later where it says false.
+    std::function<bool(std::vector<SessionId>)> scrub;
   };
 
   explicit RetrievalLoop(Surroundings surroundings);
@@ -65,6 +65,8 @@ class RetrievalLoop {
   void clean_up(SessionId session, std::uint64_t set);
   /// The session was erased: lets go of what is kept of it here, and in Chroma.
   void erase(SessionId session);
+  /// Has `scrub` called for a session that was erased.
+  void scrub(SessionId session);
 
  private:
   class Impl;

@@ -27,7 +27,7 @@ constexpr std::size_t kEndWaitersMax = 1'024;
 void SessionActor::handle(ChangeLifecycle& change) {
   const Result<LifecycleState> next = agent::next_state(client(), change.command);
   if (!next) return change.reply(next.error());
-  if (change.command == LifecycleCommand::close) {
+  if (change.command == LifecycleCommand::close || change.command == LifecycleCommand::expire) {
     begin_close(*next, std::move(change.reply));
     return;
   }

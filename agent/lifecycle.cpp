@@ -47,6 +47,9 @@ Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand c
       }
       return client->scope == Scope::temporary ? LifecycleState::deactivated
                                                : LifecycleState::closed;
+    case LifecycleCommand::expire:
+      if (client->scope == Scope::persistent) return unfit("a persistent session does not expire");
+      return LifecycleState::deactivated;
     case LifecycleCommand::authorize:
     case LifecycleCommand::check:
       break;

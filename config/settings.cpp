@@ -348,6 +348,39 @@ void read_own_stack(Section& root, Settings& out, const Environment& environment
   out.warnings.push_back({root.line("stack"), fmt::format("stack is not used: {} is", stack_file)});
 }
 
+/// The host and port of "scheme://host:port", without the brackets of IPv6.
+std::pair<std::string, std::string> address_of(std::string_view url) {
+  const std::size_t begin = url.find("://") + 3;
+  const std::size_t colon = url.rfind(':');
+  std::string host(url.substr(begin, colon - begin));
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  return {std::move(host), std::string(url.substr(colon + 1))};
+}
+
+/// A Chroma server on this machine may be said to be where this one listens by default: that port
+/// is left to it. `chosen`: the listeners were written out, so one of both is wrong.
+void leave_chroma_its_port(Settings& out, bool chosen, std::vector<Problem>& problems) {
+  if (out.documents.chroma_url.empty()) return;
+  const auto [host, port] = address_of(out.documents.chroma_url);
+  if (host != "localhost" && host != "::1" && !host.starts_with("127.")) return;
+  const auto is_chromas = [&port = port](const std::string& listener) {
+    const auto address = parse_listen_address(listener);
+    return address && std::to_string(address->port) == port;
+  };
+  auto& listeners = out.net.listen;
+  const auto found = std::find_if(listeners.begin(), listeners.end(), is_chromas);
+  if (found == listeners.end()) return;
+  if (chosen) {
+    problems.push_back({0, fmt::format("vector_db is said to be at {}, where this server listens "
+                                       "itself; change the port of one of them",
+                                       *found)});
+    return;
+  }
+  out.warnings.push_back(
+      {0, fmt::format("not listening on {}: vector_db is said to be there", *found)});
+  listeners.erase(found);
+}
+
 }  // namespace
 
 std::string process_environment(const char* name) {
@@ -361,14 +394,19 @@ Settings read_settings(std::string_view yaml, const Environment& environment,
   Settings out;
   const auto document = parse_yaml(yaml, problems);
   const std::string stack_path = find_stack_file(environment, stack_file);
+  bool listeners_chosen = !listen.empty();
   if (document) {
     Section root(*document, "", problems);
+    listeners_chosen = listeners_chosen || root.has("listen");
     read_root(root, out, environment, listen);
     read_own_stack(root, out, environment, stack_path);
     root.finish();
   }
   if (!stack_path.empty()) read_stack_file(stack_path, environment, out, problems);
   read_environment(out, environment, problems);
+  leave_chroma_its_port(out, listeners_chosen, problems);
+  // Until its last token has expired, a little more for clocks that differ.
+  out.sessions.temporary_lifetime = out.auth.expires + 1min;
   for (std::vector<Problem>* list : {&problems, &out.warnings}) {
     std::stable_sort(list->begin(), list->end(), [](const Problem& a, const Problem& b) {
       return std::tie(a.file, a.line) < std::tie(b.file, b.line);

@@ -1,12 +1,10 @@
 #include "net/kiss_actions.h"
 
-#include <array>
 #include <chrono>
 #include <optional>
 #include <vector>
 
-#include <openssl/evp.h>
-
+#include "base/digest.h"
 #include "base/random.h"
 #include "dialects/kiss_documents.h"
 #include "net/await_reply.h"
@@ -31,16 +29,6 @@ Problem too_much_waits() {
   return to_problem({Errc::unavailable, "too many documents are being taken in; try again later"});
 }
 
-/// SHA-256; empty when the library has none to give.
-std::string digest_of(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
-    return {};
-  }
-  return {reinterpret_cast<const char*>(digest.data()), size};
-}
-
 using ParsedDocuments = std::variant<StoreDocuments, Problem>;
 
 /// Takes `text`, so that it is gone when the documents are there.
@@ -48,8 +36,7 @@ ParsedDocuments parse_documents(std::string text, std::size_t begin, std::size_t
                                 std::string idempotency_key) {
   std::string digest;
   if (!idempotency_key.empty()) {
-    digest = digest_of(std::string_view(text).substr(begin, bytes));
-    if (digest.empty()) return to_problem({Errc::internal, "no digest of the body"});
+    digest = sha256(std::string_view(text).substr(begin, bytes));
   }
   ParsedDocuments parsed =
       kiss::parse_documents(text, begin, bytes, [] { return random_hex(kIdBytes); });

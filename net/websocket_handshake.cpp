@@ -41,8 +41,8 @@ std::optional<dialects::Problem> problem_with_handshake(const HandshakeHeaders& 
   if (!has_token(headers.upgrade, "websocket") || !has_token(headers.connection, "upgrade")) {
     return dialects::Problem{.status = 426,
                              .detail =
-                                 "this is a WebSocket; connect with Upgrade: websocket, or "
-                                 "read /events below it"};
+                                 "this is a WebSocket; connect with Upgrade: websocket (a "
+                                 "chat's events are also at /chat/{chat_id}/events)"};
   }
   if (headers.version != "13") {
     return dialects::Problem{.status = 426, .detail = "Sec-WebSocket-Version must be 13"};

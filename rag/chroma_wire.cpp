@@ -465,13 +465,13 @@ Error refusal_of(int status, std::string_view body) {
   const std::string what =
       name.empty() ? fmt::format("HTTP {}", status) : fmt::format("HTTP {} ({})", status, name);
   if (status == 401 || status == 403) {
-    return {Errc::failed_precondition, "Chroma wants credentials: it answered " + what};
+    return {Errc::unavailable, "Chroma wants credentials: it answered " + what};
   }
   if (status == 408) return {Errc::deadline_exceeded, "Chroma answered " + what};
   if (status == 429 || status >= 500) return {Errc::unavailable, "Chroma answered " + what};
   if (name.empty()) {
     return {
-        Errc::failed_precondition,
+        Errc::unavailable,
         fmt::format("what answers as Chroma said {}: it is no Chroma, or one without HTTP API v2",
                     what)};
   }

@@ -33,6 +33,7 @@ enum class LifecycleCommand : std::uint8_t {
   check,        ///< Changes nothing: may this client still come in?
   initialize,   ///< ON_INIT.
   close,        ///< ON_CLOSE. Of a temporary session nothing stays but that it was.
+  expire,       ///< Closes a temporary session that nobody can come into any more.
 };
 
 /// What is kept of a client beside its session's log; its id is the session's.

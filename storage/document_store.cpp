@@ -32,7 +32,10 @@ void Store::drop_set(const SessionId& session, std::uint64_t set) {
 
 void Store::add_to_batch(const SessionId& session, const Beside& beside, EventSeq last) {
   rocksdb::WriteBatch& batch = engine_->batch;
-  if (beside.erase) erase(session, last);
+  if (beside.erase) {
+    erase(session, last);
+    batch.Put(documents_, keys::set(keys::kBegunPrefix, session, kErasedBytes), "");
+  }
   if (beside.client) batch.Put(ids_, keys::client(session), encode(*beside.client));
   if (beside.begun_set) {
     batch.Put(documents_, keys::set(keys::kBegunPrefix, session, *beside.begun_set), "");
@@ -160,6 +163,21 @@ Result<std::optional<ClientRecord>> Store::client(const SessionId& session) cons
   auto client = decode_client(bytes);
   if (!client) return client.error();
   return std::optional<ClientRecord>{std::move(*client)};
+}
+
+Result<std::vector<SessionId>> Store::temporary_clients(WallTime made_before) const {
+  std::vector<SessionId> sessions;
+  PrefixIterator it(*db_, ids_, keys::client({}));
+  for (it.seek_first(); it.valid(); it.next()) {
+    const auto client = decode_client(it.value());
+    if (!client) return client.error();
+    if (client->scope == Scope::temporary && client->state != LifecycleState::deactivated &&
+        client->created_at.ms < made_before.ms) {
+      sessions.push_back({std::string(it.key().substr(1))});
+    }
+  }
+  if (const Status ok = it.status("looking for temporary clients"); !ok) return ok.error();
+  return sessions;
 }
 
 Result<std::vector<DocumentSet>> Store::document_sets(const SessionId& session,

@@ -10,7 +10,9 @@
 //   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text of an answer that is
 //                                           still being written
 //   's' session                             schemas/record_codec.h client
-//   'i' session 0x00 document id            set(8) that has it
+//   'i' session 0x00 digest(16)             set(8) that has the document; of SHA-256 of its id,
+//                                           since keys outlive what they name: in tombstones, and
+//                                           in the engine's list of its files
 //   'd' session 0x00 set(8)                 schemas/record_codec.h set of documents
 //   'v' session 0x00 set(8) index(4)        schemas/record_codec.h passage
 //   'w' session 0x00 set(8) tool(1) index(4)  its embedding for the set's tool of that number:
@@ -23,6 +25,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/digest.h"
 #include "schemas/ids.h"
 
 namespace parlance::storage::keys {
@@ -108,7 +111,7 @@ inline std::string client(const SessionId& session) {
 }
 
 inline std::string document_id(const SessionId& session, std::string_view id) {
-  return prefix('i', session).append(id);
+  return prefix('i', session).append(sha256(id), 0, 16);
 }
 
 /// 'd' or 'g' of a set, or the prefix of its keys of the kind 'v' or 'w'.

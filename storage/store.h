@@ -110,12 +110,14 @@ struct PassageBatch {
 };
 
 /// A set that was begun and is not there. What was written of it is to be removed wherever it is;
-/// then this is. kWholeSession: all that the session had.
+/// then this is. kWholeSession: all that the session had. kErasedBytes: the session was erased, and
+/// its bytes may be in files until a scrub().
 struct BegunSet {
   SessionId session;
   std::uint64_t set = 0;
 };
 inline constexpr std::uint64_t kWholeSession = 0;
+inline constexpr std::uint64_t kErasedBytes = ~std::uint64_t{0};
 
 /// A passage as an index is made from it.
 struct StoredPassage {
@@ -156,6 +158,9 @@ class Store {
 
   /// Errors of all: unavailable, corrupted.
   Result<std::optional<ClientRecord>> client(const SessionId& session) const;
+  /// The sessions of temporary clients that were made before `time` and are not deactivated. Looks
+  /// at every client.
+  Result<std::vector<SessionId>> temporary_clients(WallTime made_before) const;
   /// The session's sets of documents with numbers over `after`, in the order they were stored.
   Result<std::vector<DocumentSet>> document_sets(const SessionId& session,
                                                  std::uint64_t after) const;

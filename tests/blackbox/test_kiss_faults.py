@@ -110,6 +110,19 @@ def test_closing_a_temporary_session_leaves_no_byte_of_its_documents(world):
     assert not bytes_on_disk(server, "red granite")
 
 
+def test_what_a_close_erases_is_erased_though_the_server_is_killed_at_once(world):
+    server = world.server()
+    rest = Rest(server).open()
+    must_store(rest, TOWER, id="the-clients-own-id")
+    server.restart()  # What was stored is in table files now, not in the log alone.
+    rest.port = server.port
+    assert passages_of(rest, "How high is the Khufu lighthouse?")
+    assert rest.close().status == 200
+    server.restart()
+    for text in ("red granite", "Khufu", "the-clients-own-id"):
+        wait_until(lambda text=text: not bytes_on_disk(server, text), f"no file holds {text!r}")
+
+
 def test_tokens_and_secrets_are_in_no_log_and_no_metric(world):
     server = world.server({"log_level": "trace"})
     rest = Rest(server).open("persistent")

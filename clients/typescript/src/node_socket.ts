@@ -27,7 +27,7 @@ export class NodeSocket {
 
   private socket: Socket | undefined;
   private crypto: Crypto | undefined;
-  private received = new Uint8Array(0);
+  private received: Uint8Array = new Uint8Array(0);
   private parts: Uint8Array[] = [];
   private partsBytes = 0;
   private closing = { code: 1006, reason: "" };

@@ -800,5 +800,24 @@ TEST_CASE("a run that a failing disk stalled goes on after a restart") {
   CHECK(told(log_of(node, "s")) == Told{"accepted m", "FinalAnswerStep m", "completed m"});
 }
 
+TEST_CASE("a temporary session that nobody can come into any more is closed") {
+  const TempDir directory;
+  TreeOptions options = quick();
+  options.sessions.temporary_lifetime = 0ms;
+  options.sessions.expiry_interval = 10ms;
+  Node node(directory.path(), options);
+  test::Waiting<Result<Authorized>> made;
+  node.on_core(0, [made](SessionGateway& gateway) {
+    gateway.create_client(Scope::temporary, [made](auto client) { made.set(std::move(client)); });
+  });
+  const std::string session = made.get().value().client.text;
+  REQUIRE(node.tree().recover().has_value());
+  CHECK(node.sink.wait(session, [](const auto& recorded, const auto&) {
+    const auto* last =
+        recorded.empty() ? nullptr : std::get_if<LifecycleChanged>(&recorded.back().event);
+    return last != nullptr && last->state == LifecycleState::deactivated;
+  }));
+}
+
 }  // namespace
 }  // namespace parlance::actors

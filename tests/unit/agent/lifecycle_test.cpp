@@ -50,6 +50,13 @@ TEST_CASE("a closed temporary session is deactivated for ever") {
   }
 }
 
+TEST_CASE("a temporary session expires wherever it is in its life, a persistent one never") {
+  for (const State state : {State::authorized, State::initialized}) {
+    CHECK(after(in(state, Scope::temporary), Command::expire) == State::deactivated);
+    CHECK(refusal(in(state), Command::expire) == Errc::failed_precondition);
+  }
+}
+
 TEST_CASE("a temporary client is not let in again") {
   CHECK(refusal(in(State::initialized, Scope::temporary), Command::reauthorize) ==
         Errc::unauthenticated);

@@ -140,6 +140,19 @@ TEST_CASE("the remote database of the sources' example is a Chroma server on thi
   CHECK(documents.chroma_url == "http://127.0.0.1:8000");
 }
 
+TEST_CASE("a default listener is left to a Chroma server that is said to be there") {
+  const Reading reading(kSourceExample);
+  const auto& listeners = reading.settings.net.listen;
+  CHECK(std::find(listeners.begin(), listeners.end(), "127.0.0.1:8000") == listeners.end());
+  CHECK(listeners.size() == net::Options{}.listen.size() - 1);
+}
+
+TEST_CASE("a listener that was chosen and is where Chroma is said to be is a mistake") {
+  const Reading reading("listen: [\"127.0.0.1:8000\"]\n" + std::string(kSourceExample));
+  CHECK(reading.told() == Told{"0: vector_db is said to be at 127.0.0.1:8000, where this server "
+                               "listens itself; change the port of one of them"});
+}
+
 TEST_CASE("a placeholder without a key in the environment is offline, with a warning") {
   const Reading reading(kSourceExample);
   CHECK(reading.named("stack/general_queries").kind == LlmKind::offline);

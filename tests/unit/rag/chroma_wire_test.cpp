@@ -208,10 +208,10 @@ TEST_CASE("a refusal is told by its status and by what Chroma calls it, never in
   };
   const Case it = GENERATE(values<Case>({
       {404, R"({"error":"NotFoundError","message":"secret"})", Errc::not_found},
-      {404, "<html>secret", Errc::failed_precondition},
-      {405, "", Errc::failed_precondition},
-      {301, "", Errc::failed_precondition},
-      {401, R"({"error":"secret words"})", Errc::failed_precondition},
+      {404, "<html>secret", Errc::unavailable},
+      {405, "", Errc::unavailable},
+      {301, "", Errc::unavailable},
+      {401, R"({"error":"secret words"})", Errc::unavailable},
       {400, R"({"error":"InvalidArgumentError","message":"secret"})", Errc::internal},
       {422, R"({"error":"ChromaError","message":"secret"})", Errc::internal},
       {400,
