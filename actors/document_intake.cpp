@@ -11,6 +11,7 @@
 
 #include "actors/retrieval_loop.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "extract/extractor.h"
 #include "rag/chunker.h"
 #include "rag/hashing_embedder.h"
@@ -76,6 +77,35 @@ std::string bytes_of(const std::vector<float>& vector) {
   return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
 }
 
+/// Adds up the time of one stage of a request; observed once, at its end, also where it failed.
+class StageTime {
+ public:
+  explicit StageTime(metrics::Histogram& stage) : stage_(stage) {}
+  ~StageTime() { stage_.observe(std::chrono::duration<double>(spent_).count()); }
+  StageTime(const StageTime&) = delete;
+  StageTime& operator=(const StageTime&) = delete;
+
+  template <class Work>
+  decltype(auto) measure(Work&& work) {
+    struct Span {
+      StageTime& time;
+      const Clock::time_point begin = Clock::now();
+      ~Span() { time.spent_ += Clock::now() - begin; }
+    } const span{*this};
+    return work();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  metrics::Histogram& stage_;
+  Clock::duration spent_{0};
+};
+
+metrics::DocumentStages& stages() {
+  return metrics::get().document_stages;
+}
+
 }  // namespace
 
 DocumentIntake::DocumentIntake(const storage::Store& store, RetrievalLoop& retrieval,
@@ -109,7 +139,7 @@ Result<PreparedDocuments> DocumentIntake::prepare(const SessionId& session,
     return Error{Errc::failed_precondition, "no tool of the stack answers from documents"};
   }
   if (const Status ids = check_ids(session, request); !ids) return ids.error();
-  auto texts = texts_of(request, extraction_);
+  auto texts = StageTime(stages().extract).measure([&] { return texts_of(request, extraction_); });
   if (!texts) return texts.error();
 
   auto prepared = std::make_shared<PreparedSet>();
@@ -123,7 +153,9 @@ Result<PreparedDocuments> DocumentIntake::prepare(const SessionId& session,
   }
   for (const agent::StackTool& tool : tools_) prepared->set.tools.push_back(tool.name);
   if (const Status done = cut(plain, *prepared, wanted); !done) return done.error();
-  if (const Status done = embed(*prepared, wanted); !done) return done.error();
+  const Status embedded =
+      StageTime(stages().embed).measure([&] { return embed(*prepared, wanted); });
+  if (!embedded) return embedded.error();
   return PreparedDocuments{std::move(prepared), {}};
 }
 
@@ -146,10 +178,12 @@ Status DocumentIntake::check_ids(const SessionId& session, const StoreDocuments&
 
 Status DocumentIntake::cut(const std::vector<std::string>& texts, PreparedSet& out,
                            const std::atomic<bool>& wanted) const {
+  StageTime cutting(stages().cut);
+  StageTime reading(stages().terms);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (!wanted) return cancelled();
     Document& document = out.set.documents[i];
-    const auto spans = rag::cut_into_passages(texts[i], options_);
+    const auto spans = cutting.measure([&] { return rag::cut_into_passages(texts[i], options_); });
     if (spans.empty()) {
       return Error{Errc::unprocessable, fmt::format("{} holds no text", document.name)};
     }
@@ -162,7 +196,7 @@ Status DocumentIntake::cut(const std::vector<std::string>& texts, PreparedSet& o
     document.passages = static_cast<std::uint32_t>(spans.size());
     for (const rag::Span& span : spans) {
       std::string text = texts[i].substr(span.begin, span.end - span.begin);
-      std::string terms = rag::terms_of(text);
+      std::string terms = reading.measure([&] { return rag::terms_of(text); });
       out.passages.push_back(
           {static_cast<std::uint32_t>(i), span.begin, span.end, std::move(text), std::move(terms)});
     }
@@ -191,6 +225,16 @@ Status DocumentIntake::embed(PreparedSet& out, const std::atomic<bool>& wanted) 
 
 Status DocumentIntake::write(const SessionId& session, std::uint64_t set,
                              const PreparedSet& prepared, const std::atomic<bool>& wanted) const {
+  return StageTime(stages().write).measure([&]() -> Status {
+    Status written = write_passages(session, set, prepared, wanted);
+    if (!written || !retrieval_.remote()) return written;
+    return retrieval_.add_remotely(session, set, prepared);
+  });
+}
+
+Status DocumentIntake::write_passages(const SessionId& session, std::uint64_t set,
+                                      const PreparedSet& prepared,
+                                      const std::atomic<bool>& wanted) const {
   for (std::size_t first = 0; first < prepared.passages.size();) {
     if (!wanted) return cancelled();
     storage::PassageBatch batch{session, set, static_cast<std::uint32_t>(first), {}, {}};
@@ -220,8 +264,7 @@ Status DocumentIntake::write(const SessionId& session, std::uint64_t set,
       return stopping();
     }
   }
-  if (!retrieval_.remote()) return {};
-  return retrieval_.add_remotely(session, set, prepared);
+  return {};
 }
 
 }  // namespace parlance::actors

@@ -40,6 +40,8 @@ class DocumentIntake {
   Status cut(const std::vector<std::string>& texts, PreparedSet& out,
              const std::atomic<bool>& wanted) const;
   Status embed(PreparedSet& out, const std::atomic<bool>& wanted) const;
+  Status write_passages(const SessionId& session, std::uint64_t set, const PreparedSet& prepared,
+                        const std::atomic<bool>& wanted) const;
 
   const storage::Store& store_;
   RetrievalLoop& retrieval_;

@@ -37,9 +37,15 @@ class Registry {
     out.impl_ = &prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({});
   }
   void histogram(Histogram& out, const char* name, const char* help,
-                 const prometheus::Histogram::BucketBoundaries& bounds) {
+                 const prometheus::Histogram::BucketBoundaries& bounds,
+                 const prometheus::Labels& labels = {}) {
     out.impl_ =
-        &prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add({}, bounds);
+        &prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels, bounds);
+  }
+  void document_stage(Histogram& out, const char* stage) {
+    histogram(out, "parlance_document_stage_seconds",
+              "Time of one stage of a request to store documents.",
+              {0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}, {{"stage", stage}});
   }
   prometheus::Registry registry_;
 };
@@ -96,6 +102,12 @@ Registry::Registry() {
             {0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30});
   counter(m.tool_calls, "parlance_tool_calls_total", "Tool calls run.");
   counter(m.tool_failures, "parlance_tool_failures_total", "Tool calls that failed.");
+  document_stage(m.document_stages.parse, "parse");
+  document_stage(m.document_stages.extract, "extract");
+  document_stage(m.document_stages.cut, "cut");
+  document_stage(m.document_stages.terms, "terms");
+  document_stage(m.document_stages.embed, "embed");
+  document_stage(m.document_stages.write, "write");
 }
 
 namespace {

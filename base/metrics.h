@@ -36,6 +36,17 @@ class Histogram {
   void* impl_ = nullptr;
 };
 
+/// One metric, `parlance_document_stage_seconds`, with the stage as its label: what each request to
+/// store documents spends where, waiting between them left out.
+struct DocumentStages {
+  Histogram parse;    ///< The body into documents.
+  Histogram extract;  ///< Files into texts, in the process that reads them.
+  Histogram cut;      ///< Texts into passages.
+  Histogram terms;    ///< Passages into the words they are found by.
+  Histogram embed;    ///< Passages into vectors, of all tools.
+  Histogram write;    ///< Passages into the store, or into Chroma.
+};
+
 struct Metrics {
   Gauge connections_open;
   Counter connections_accepted;
@@ -77,6 +88,7 @@ struct Metrics {
   Histogram model_first_token_seconds;
   Counter tool_calls;
   Counter tool_failures;
+  DocumentStages document_stages;
 };
 
 /// The process's metrics.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/metrics.h"
 #include "base/random.h"
 #include "dialects/kiss_documents.h"
 #include "net/await_reply.h"
@@ -183,7 +184,11 @@ asio::awaitable<std::variant<StoreDone, Problem>> store_documents(Core& core, Se
                                                                   std::string idempotency_key) {
   auto body = std::make_shared<std::string>(std::move(text));
   std::function<ParsedDocuments()> work = [body, begin, bytes, key = std::move(idempotency_key)] {
-    return parse_documents(std::move(*body), begin, bytes, key);
+    const auto started = std::chrono::steady_clock::now();
+    ParsedDocuments documents = parse_documents(std::move(*body), begin, bytes, key);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    metrics::get().document_stages.parse.observe(took.count());
+    return documents;
   };
   std::optional<ParsedDocuments> parsed =
       co_await in_background<ParsedDocuments>(core, std::move(work));

@@ -323,6 +323,17 @@ def test_a_file_in_base64_is_stored_under_a_drawn_id(rest):
     assert extras["metadata"][0] == {"category": "example"}
 
 
+def test_a_request_to_store_is_observed_once_in_each_stage(rest, server):
+    rest.open()
+    before = server.metrics()
+    files = [{"name": f"{i}.txt", "content": b64(MOON)} for i in range(3)]
+    assert rest.store({"files": files}).status == 200
+    after = server.metrics()
+    for stage in ("parse", "extract", "cut", "terms", "embed", "write"):
+        name = f'parlance_document_stage_seconds_count{{stage="{stage}"}}'
+        assert after[name] == before[name] + 1, stage
+
+
 def test_an_id_that_is_in_use_is_422(rest):
     rest.open()
     body = {"documents": [{"id": "x", "content": MOON}]}

@@ -28,5 +28,17 @@ TEST_CASE("a metric's kind shows in the text") {
   CHECK(text.find("# TYPE parlance_commit_seconds histogram") != std::string::npos);
 }
 
+TEST_CASE("the stages of documents are one metric, told apart by their label") {
+  metrics::get().document_stages.extract.observe(0.2);
+  const std::string text = metrics::to_text();
+  const std::string type = "# TYPE parlance_document_stage_seconds histogram";
+  CHECK(text.find(type) != std::string::npos);
+  CHECK(text.find(type) == text.rfind(type));
+  for (const char* stage : {"parse", "extract", "cut", "terms", "embed", "write"}) {
+    CHECK(text.find(std::string("parlance_document_stage_seconds_count{stage=\"") + stage +
+                    "\"}") != std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace parlance
