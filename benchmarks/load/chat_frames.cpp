@@ -10,20 +10,6 @@ namespace {
 
 using Kind = ChatFrame::Kind;
 
-/// The text of a string member: what stands between `"key":"` and the next quote that is not
-/// escaped.
-std::string_view member(std::string_view payload, std::string_view key_colon_quote) {
-  const size_t place = payload.find(key_colon_quote);
-  if (place == std::string_view::npos) return {};
-  const std::string_view rest = payload.substr(place + key_colon_quote.size());
-  for (size_t end = rest.find('"'); end != std::string_view::npos; end = rest.find('"', end + 1)) {
-    size_t backslashes = 0;
-    while (backslashes < end && rest[end - 1 - backslashes] == '\\') ++backslashes;
-    if (backslashes % 2 == 0) return rest.substr(0, end);
-  }
-  return {};
-}
-
 Kind kind_of(std::string_view type) {
   constexpr std::array<std::pair<std::string_view, Kind>, 8> kKinds{{
       {"agent_delta", Kind::delta},
@@ -43,13 +29,25 @@ Kind kind_of(std::string_view type) {
 
 }  // namespace
 
+std::string_view string_member(std::string_view payload, std::string_view key_colon_quote) {
+  const size_t place = payload.find(key_colon_quote);
+  if (place == std::string_view::npos) return {};
+  const std::string_view rest = payload.substr(place + key_colon_quote.size());
+  for (size_t end = rest.find('"'); end != std::string_view::npos; end = rest.find('"', end + 1)) {
+    size_t backslashes = 0;
+    while (backslashes < end && rest[end - 1 - backslashes] == '\\') ++backslashes;
+    if (backslashes % 2 == 0) return rest.substr(0, end);
+  }
+  return {};
+}
+
 ChatFrame parse_chat_frame(std::string_view payload) {
   ChatFrame frame;
-  frame.kind = kind_of(member(payload, R"("type":")"));
+  frame.kind = kind_of(string_member(payload, R"("type":")"));
   if (frame.kind == Kind::pong || frame.kind == Kind::other) return frame;
-  frame.message_id = member(payload, R"("message_id":")");
-  if (frame.kind == Kind::delta) frame.text = member(payload, R"("delta":")");
-  if (frame.kind == Kind::error) frame.text = member(payload, R"("error":")");
+  frame.message_id = string_member(payload, R"("message_id":")");
+  if (frame.kind == Kind::delta) frame.text = string_member(payload, R"("delta":")");
+  if (frame.kind == Kind::error) frame.text = string_member(payload, R"("error":")");
   return frame;
 }
 

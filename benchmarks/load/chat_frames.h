@@ -9,6 +9,10 @@
 
 namespace parlance::benchmarks {
 
+/// The text of a string member, still escaped: what stands between `"key":"` and the next quote
+/// that is not escaped. Empty when there is none.
+std::string_view string_member(std::string_view payload, std::string_view key_colon_quote);
+
 struct ChatFrame {
   enum class Kind { ack, step, delta, snapshot, reset, end, error, pong, other };
 

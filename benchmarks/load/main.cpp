@@ -162,6 +162,40 @@ void add_wake(CLI::App& app, Action& action, bench::WakeOptions& options) {
   mode->callback([&] { action = [&] { return bench::measure_wake(options); }; });
 }
 
+void add_kiss(CLI::App& app, Action& action, bench::KissOptions& options) {
+  CLI::App* mode = app.add_subcommand("kiss", "queries of the KISS stack over REST");
+  mode->add_option("--url", options.url, "http://HOST:PORT")->required();
+  add_output_options(*mode, options.common);
+  add_count(*mode, "--sessions", options.sessions, "sessions, one connection each");
+  mode->add_option("--rate", options.rate,
+                   "queries per second, all sessions together; 0: each session asks again as soon "
+                   "as it is answered")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  add_seconds(*mode, "--duration", options.duration_s, "seconds that are measured");
+  add_seconds(*mode, "--warmup", options.warmup_s, "seconds before, not measured");
+  add_seconds(*mode, "--drain", options.drain_s, "seconds to wait at most for the last answers");
+  add_count(*mode, "--bytes", options.message_bytes, "length of a question", kMessageBytesMax);
+  mode->add_option("--seed", options.common.seed, "of the arrival times")->capture_default_str();
+  mode->callback([&] { action = [&] { return bench::measure_kiss(options); }; });
+}
+
+void add_kiss_store(CLI::App& app, Action& action, bench::KissStoreOptions& options) {
+  CLI::App* mode =
+      app.add_subcommand("kiss-store", "files stored in the KISS stack, and questions about them");
+  mode->add_option("--url", options.url, "http://HOST:PORT")->required();
+  add_output_options(*mode, options.common);
+  add_count(*mode, "--files", options.files, "files of one request", 10'000);
+  add_count(*mode, "--bytes", options.file_bytes, "length of a file", kMessageBytesMax);
+  mode->add_option("--questions", options.questions, "asked once the files are stored")
+      ->check(CLI::Range(size_t{0}, size_t{10'000}))
+      ->capture_default_str();
+  add_seconds(*mode, "--duration", options.duration_s,
+              "store again and again, in new sessions, until so many seconds are over");
+  mode->add_option("--seed", options.common.seed, "of the texts")->capture_default_str();
+  mode->callback([&] { action = [&] { return bench::measure_kiss_store(options); }; });
+}
+
 /// `run` may be left out.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -173,8 +207,9 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
 }
 
 int run_program(int argc, char** argv) {
-  CLI::App app("Load harness for the step stream (/chat/{chat_id}) and its baselines.",
-               "parlance-load");
+  CLI::App app(
+      "Load harness for the step stream (/chat/{chat_id}), the KISS stack, and their baselines.",
+      "parlance-load");
   app.footer(
       "Exit code 0: measured; 1: could not measure; 3: measured, but the numbers must not be used "
       "(the report says why).\nEvery mode has its own --help.");
@@ -186,12 +221,16 @@ int run_program(int argc, char** argv) {
   bench::DurableOptions durable;
   bench::DirectOptions direct;
   bench::WakeOptions wake;
+  bench::KissOptions kiss;
+  bench::KissStoreOptions kiss_store;
   add_run(app, action, run);
   add_echo(app, action, echo);
   add_idle(app, action, idle);
   add_durable(app, action, durable);
   add_direct(app, action, direct);
   add_wake(app, action, wake);
+  add_kiss(app, action, kiss);
+  add_kiss_store(app, action, kiss_store);
   try {
     app.parse(arguments_of(argc, argv));
   } catch (const CLI::ParseError& error) {

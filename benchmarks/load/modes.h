@@ -90,4 +90,28 @@ struct WakeOptions {
 };
 int measure_wake(const WakeOptions& options);
 
+/// POST /queries of the KISS stack, one connection and one session each.
+struct KissOptions {
+  CommonOptions common;  // of its fleet nothing
+  std::string url;
+  size_t sessions = 32;
+  double rate = 50;  // queries per second, all sessions together; 0: closed loop
+  double duration_s = 10;
+  double warmup_s = 2;
+  double drain_s = 10;  // at most, for the last answers
+  size_t message_bytes = 64;
+};
+int measure_kiss(const KissOptions& options);
+
+/// Files stored in one request of the KISS stack, then questions about them; a session each time.
+struct KissStoreOptions {
+  CommonOptions common;  // of its fleet nothing
+  std::string url;
+  size_t files = 100;
+  size_t file_bytes = 50 << 10;
+  size_t questions = 2;   // the first of them makes the index
+  double duration_s = 0;  // again and again for so long; at least once
+};
+int measure_kiss_store(const KissStoreOptions& options);
+
 }  // namespace parlance::benchmarks

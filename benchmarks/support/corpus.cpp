@@ -1,4 +1,4 @@
-#include "benchmarks/retrieval/corpus.h"
+#include "benchmarks/support/corpus.h"
 
 #include <array>
 #include <cmath>
