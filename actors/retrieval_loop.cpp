@@ -30,6 +30,8 @@ using Vector = std::vector<float>;
 constexpr std::string_view kOffline = "offline feature hashing";
 constexpr milliseconds kCleanUpAgain{2'000};
 constexpr milliseconds kScrubAfter{1'000};
+/// Of reading one session's passages, before others have their turn.
+constexpr std::chrono::microseconds kSlice{500};
 /// Longer than any call of a client may take.
 constexpr std::chrono::seconds kBlockedMax{900};
 constexpr milliseconds kStopSeenAfter{100};
@@ -117,14 +119,6 @@ class RetrievalLoop::Impl {
   const Surroundings around_;
 
  private:
-  /// The passages of one session for one tool, as far as its sets were read.
-  struct Cached {
-    std::pair<SessionId, std::string> key;
-    std::unique_ptr<rag::PassageIndex> index;  ///< Null while there are no passages.
-    std::uint64_t read_through = 0;            ///< The number of the last set.
-  };
-  using Cache = std::list<Cached>;  ///< The longest unused first.
-
   struct Search {
     SessionId session;
     agent::StackTool tool;
@@ -133,11 +127,37 @@ class RetrievalLoop::Impl {
   };
   using SharedSearch = std::shared_ptr<Search>;
 
+  /// A search that waits for its index.
+  struct WaitingSearch {
+    SharedSearch search;
+    Vector vector;
+  };
+
+  /// The passages of one session for one tool, as far as its sets were read. They are read in
+  /// slices, so that others' searches need not wait for all of a large set.
+  struct Cached {
+    std::pair<SessionId, std::string> key;
+    std::unique_ptr<rag::PassageIndex> index;  ///< Null while there are no passages.
+    std::uint64_t read_through = 0;            ///< The number of the last set.
+
+    std::vector<DocumentSet> to_read;      ///< Backwards: the next is the last.
+    std::uint32_t next_passage = 0;        ///< Of that one.
+    std::vector<WaitingSearch> answering;  ///< For these; not empty while it is being read.
+    std::vector<WaitingSearch> waiting;    ///< These came since, and may want sets that did, too.
+    bool gone = false;                     ///< The session was erased.
+  };
+  using SharedCached = std::shared_ptr<Cached>;
+  using Cache = std::list<SharedCached>;  ///< The longest unused first.
+
   void search_embedded(const SharedSearch& search, const Vector& vector);
   void search_chroma(const SharedSearch& search, const Vector& vector);
   void take_matches(const SharedSearch& search, const std::vector<rag::ChromaMatch>& matches);
-  Result<rag::PassageIndex*> index_of(const Search& search, std::size_t dimensions);
-  Status read_new_sets(Cached& cached, std::size_t dimensions);
+  void read_new_sets(const SharedCached& cached);
+  void read_slice(const SharedCached& cached);
+  Status read_passages(Cached& cached, std::chrono::steady_clock::time_point until);
+  void end_reading(const SharedCached& cached, const Status& status);
+  void answer(const rag::PassageIndex& index, const WaitingSearch& waiting);
+  void let_go(const SharedCached& cached);
   Result<rag::ChromaWhere> stored_sets(const SessionId& session) const;
   void shrink_cache();
   void clean_up_again(storage::BegunSet begun, const Error& error);
@@ -183,71 +203,65 @@ void RetrievalLoop::Impl::reply_found(const Search& search, std::vector<FoundPas
 }
 
 void RetrievalLoop::Impl::search_embedded(const SharedSearch& search, const Vector& vector) {
-  const auto index = index_of(*search, vector.size());
-  if (!index) return search->reply(index.error());
-  if (*index == nullptr) return reply_found(*search, {}, false);
-  const auto hits = (*index)->search(search->query, vector, search->tool.depth);
-  if (!hits) return search->reply(hits.error());
-  std::vector<PassageId> ids;
-  for (const rag::Hit& hit : *hits) ids.push_back(passage_of(hit.key));
-  auto texts = around_.store.passage_texts(search->session, ids);
-  if (!texts) return search->reply(texts.error());
-  std::vector<FoundPassage> found;
-  for (PassageText& text : *texts) {
-    const auto hit = std::find_if(hits->begin(), hits->end(), [&](const rag::Hit& each) {
-      return passage_of(each.key) == text.id;
-    });
-    found.push_back({std::move(text), hit->score, hit->distance, hit->relevance});
-  }
-  const bool relevant = std::any_of(found.begin(), found.end(), [](const FoundPassage& each) {
-    return each.relevance >= rag::kRelevant;
-  });
-  reply_found(*search, std::move(found), relevant);
-}
-
-/// Null: the session has no passages for this tool.
-Result<rag::PassageIndex*> RetrievalLoop::Impl::index_of(const Search& search,
-                                                         std::size_t dimensions) {
-  const std::pair key(search.session, search.tool.name);
+  const std::pair key(search->session, search->tool.name);
   const auto found = cached_.find(key);
   if (found == cached_.end()) {
-    cached_.emplace(key, cache_.insert(cache_.end(), Cached{key, nullptr, 0}));
+    auto fresh = std::make_shared<Cached>();
+    fresh->key = key;
+    cached_.emplace(key, cache_.insert(cache_.end(), std::move(fresh)));
   } else {
     cache_.splice(cache_.end(), cache_, found->second);
   }
-  if (const Status read = read_new_sets(cache_.back(), dimensions); !read) {
-    cached_.erase(key);  // Half a set may be in it.
-    cache_.pop_back();
-    return read.error();
-  }
-  shrink_cache();
-  rag::PassageIndex* const index = cache_.back().index.get();
-  if (index == nullptr) {  // Not worth keeping; and it may be a session that never stores.
-    cached_.erase(key);
-    cache_.pop_back();
-  }
-  return index;
+  const SharedCached cached = cache_.back();
+  cached->waiting.push_back({search, vector});
+  if (cached->answering.empty()) read_new_sets(cached);
 }
 
-Status RetrievalLoop::Impl::read_new_sets(Cached& cached, std::size_t dimensions) {
+void RetrievalLoop::Impl::read_new_sets(const SharedCached& cached) {
+  cached->answering = std::exchange(cached->waiting, {});
+  auto sets = around_.store.document_sets(cached->key.first, cached->read_through);
+  if (!sets) return end_reading(cached, sets.error());
+  std::reverse(sets->begin(), sets->end());
+  cached->to_read = std::move(*sets);
+  cached->next_passage = 0;
+  read_slice(cached);
+}
+
+void RetrievalLoop::Impl::read_slice(const SharedCached& cached) {
+  const auto until = std::chrono::steady_clock::now() + kSlice;
+  Status read;
+  while (read && !cached->to_read.empty() && !cached->gone) {
+    if (std::chrono::steady_clock::now() >= until) {
+      return post([this, cached] { read_slice(cached); });
+    }
+    read = read_passages(*cached, until);
+  }
+  end_reading(cached, read);
+}
+
+/// Of the next set, until that is read or the time is over.
+Status RetrievalLoop::Impl::read_passages(Cached& cached,
+                                          std::chrono::steady_clock::time_point until) {
   const auto& [session, tool_name] = cached.key;
-  const auto sets = around_.store.document_sets(session, cached.read_through);
-  if (!sets) return sets.error();
-  for (const DocumentSet& set : *sets) {
-    const auto tool = std::find(set.tools.begin(), set.tools.end(), tool_name);
-    cached.read_through = set.number;
-    if (tool == set.tools.end()) continue;  // It was not there yet.
+  const DocumentSet& set = cached.to_read.back();
+  const auto tool = std::find(set.tools.begin(), set.tools.end(), tool_name);
+  bool whole = true;
+  if (tool != set.tools.end()) {  // Else it was not there yet.
     if (!cached.index) {
+      const std::size_t dimensions = cached.answering.front().vector.size();
       cached.index = std::make_unique<rag::PassageIndex>(dimensions, around_.options);
     }
     Status added;
     const auto number = static_cast<std::uint8_t>(tool - set.tools.begin());
     const Status read = around_.store.read_passages(
-        session, set.number, number, [&](const storage::StoredPassage& stored) {
-          if (!added) return;
+        session, set.number, number, cached.next_passage,
+        [&](const storage::StoredPassage& stored) {
           const auto vector = vector_of(stored.vector);
           added = vector ? cached.index->add(key_of(stored.id), *vector, stored.passage.terms)
                          : Status(vector.error());
+          cached.next_passage = stored.id.index + 1;
+          whole = std::chrono::steady_clock::now() < until;
+          return added && whole;
         });
     if (!read) return read;
     if (!added && added.error().code == Errc::invalid_argument) {
@@ -258,18 +272,70 @@ Status RetrievalLoop::Impl::read_new_sets(Cached& cached, std::size_t dimensions
     }
     if (!added) return added;
   }
+  if (!whole) return {};
+  cached.read_through = set.number;
+  cached.to_read.pop_back();
+  cached.next_passage = 0;
   return {};
 }
 
-/// The one in use, the last, stays.
+void RetrievalLoop::Impl::end_reading(const SharedCached& cached, const Status& status) {
+  const std::vector<WaitingSearch> answering = std::exchange(cached->answering, {});
+  if (!status) let_go(cached);  // Half a set may be in it.
+  for (const WaitingSearch& each : answering) {
+    if (!status) {
+      each.search->reply(status.error());
+    } else if (cached->index == nullptr || cached->gone) {
+      reply_found(*each.search, {}, false);
+    } else {
+      answer(*cached->index, each);
+    }
+  }
+  for (WaitingSearch& each : std::exchange(cached->waiting, {})) {
+    post([this, each = std::move(each)] { search_embedded(each.search, each.vector); });
+  }
+  if (cached->index == nullptr) let_go(cached);  // It may be a session that never stores.
+  shrink_cache();
+}
+
+void RetrievalLoop::Impl::answer(const rag::PassageIndex& index, const WaitingSearch& waiting) {
+  const Search& search = *waiting.search;
+  const auto hits = index.search(search.query, waiting.vector, search.tool.depth);
+  if (!hits) return search.reply(hits.error());
+  std::vector<PassageId> ids;
+  for (const rag::Hit& hit : *hits) ids.push_back(passage_of(hit.key));
+  auto texts = around_.store.passage_texts(search.session, ids);
+  if (!texts) return search.reply(texts.error());
+  std::vector<FoundPassage> found;
+  for (PassageText& text : *texts) {
+    const auto hit = std::find_if(hits->begin(), hits->end(), [&](const rag::Hit& each) {
+      return passage_of(each.key) == text.id;
+    });
+    found.push_back({std::move(text), hit->score, hit->distance, hit->relevance});
+  }
+  const bool relevant = std::any_of(found.begin(), found.end(), [](const FoundPassage& each) {
+    return each.relevance >= rag::kRelevant;
+  });
+  reply_found(search, std::move(found), relevant);
+}
+
+void RetrievalLoop::Impl::let_go(const SharedCached& cached) {
+  const auto found = cached_.find(cached->key);
+  if (found == cached_.end() || *found->second != cached) return;
+  cache_.erase(found->second);
+  cached_.erase(found);
+}
+
+/// The one used last stays, and those that are being read.
 void RetrievalLoop::Impl::shrink_cache() {
   std::size_t bytes = 0;
-  for (const Cached& cached : cache_) bytes += cached.index ? cached.index->bytes() : 0;
-  while (bytes > around_.options.index_bytes_max && cache_.size() > 1) {
-    const Cached& oldest = cache_.front();
-    bytes -= oldest.index ? oldest.index->bytes() : 0;
-    cached_.erase(oldest.key);
-    cache_.pop_front();
+  for (const SharedCached& cached : cache_) bytes += cached->index ? cached->index->bytes() : 0;
+  for (auto it = cache_.begin(); bytes > around_.options.index_bytes_max && it != cache_.end() &&
+                                 std::next(it) != cache_.end();) {
+    const SharedCached cached = *it++;
+    if (!cached->answering.empty()) continue;
+    bytes -= cached->index ? cached->index->bytes() : 0;
+    let_go(cached);
   }
 }
 
@@ -396,6 +462,7 @@ void RetrievalLoop::Impl::remove_collections(const storage::BegunSet& begun,
 void RetrievalLoop::Impl::erase(const SessionId& session) {
   for (auto it = cached_.lower_bound({session, {}});
        it != cached_.end() && it->first.first == session;) {
+    (*it->second)->gone = true;
     cache_.erase(it->second);
     it = cached_.erase(it);
   }

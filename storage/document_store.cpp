@@ -215,13 +215,14 @@ Result<std::optional<RecordedEvent>> Store::event_of_key(const SessionId& sessio
 }
 
 Status Store::read_passages(const SessionId& session, std::uint64_t set, std::uint8_t tool,
-                            const std::function<void(StoredPassage)>& each) const {
+                            std::uint32_t first,
+                            const std::function<bool(StoredPassage)>& each) const {
   std::string vectors_of_tool = keys::set('w', session, set);
   vectors_of_tool += static_cast<char>(tool);
   PrefixIterator passages(*db_, documents_, keys::set('v', session, set));
   PrefixIterator vectors(*db_, documents_, vectors_of_tool);
-  vectors.seek_first();
-  for (passages.seek_first(); passages.valid(); passages.next()) {
+  vectors.seek(keys::vector(session, set, tool, first));
+  for (passages.seek(keys::passage(session, set, first)); passages.valid(); passages.next()) {
     auto passage = decode_passage(passages.value());
     if (!passage) return passage.error();
     StoredPassage stored{{set, keys::last_be32(passages.key())}, std::move(*passage), {}};
@@ -229,7 +230,7 @@ Status Store::read_passages(const SessionId& session, std::uint64_t set, std::ui
       stored.vector = vectors.value();
       vectors.next();
     }
-    each(std::move(stored));
+    if (!each(std::move(stored))) break;
   }
   if (Status ok = passages.status("reading passages"); !ok) return ok;
   return vectors.status("reading the embeddings of passages");

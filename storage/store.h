@@ -168,10 +168,10 @@ class Store {
   /// The event that an idempotency key stands for.
   Result<std::optional<RecordedEvent>> event_of_key(const SessionId& session,
                                                     std::string_view key) const;
-  /// Calls `each` for the passages of a set in order, with their embeddings for its tool number
-  /// `tool`.
+  /// Calls `each` for the passages of a set in order from number `first` on, with their embeddings
+  /// for its tool number `tool`, until it says false.
   Status read_passages(const SessionId& session, std::uint64_t set, std::uint8_t tool,
-                       const std::function<void(StoredPassage)>& each) const;
+                       std::uint32_t first, const std::function<bool(StoredPassage)>& each) const;
   /// Those of `ids` that are there, in that order.
   Result<std::vector<PassageText>> passage_texts(const SessionId& session,
                                                  std::span<const PassageId> ids) const;

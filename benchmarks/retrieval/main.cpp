@@ -228,7 +228,8 @@ void measure_recall(bench::Report& report, const BenchOptions& options,
     const rag::PassageIndex graph = build(prepared, 0, count, graph_options);
     const double by_graph = recall_of(graph, prepared, count, corpus);
     report.add(fmt::format("graph_recall_of_10_in_{}", count), by_graph);
-    const bool served_exactly = count <= rag::Options{}.exact_passages_max;
+    const bool served_exactly =
+        count * rag::kHashedDimensions * sizeof(float) <= rag::Options{}.exact_vector_bytes_max;
     report.add(fmt::format("recall_of_10_in_{}", count),
                served_exactly ? recall_of(build(prepared, 0, count, {}), prepared, count, corpus)
                               : by_graph);

@@ -75,7 +75,7 @@ void store_set(Store& store, EventSeq last, std::uint64_t number, const std::str
 std::size_t passages_in(const Store& store, std::uint64_t set) {
   std::size_t count = 0;
   const Status read =
-      store.read_passages(client_session, set, 0, [&](const StoredPassage&) { ++count; });
+      store.read_passages(client_session, set, 0, 0, [&](const StoredPassage&) { return ++count; });
   REQUIRE(read.has_value());
   return count;
 }
@@ -103,11 +103,15 @@ TEST_CASE("a stored set is found with its passages and their vectors") {
   CHECK(store->has_document(client_session, "d1").value());
   CHECK(store->begun_sets(nullptr)->empty());
   std::vector<std::string> vectors;
-  const Status read = store->read_passages(client_session, 1, 0, [&](const StoredPassage& passage) {
+  const auto keep = [&](const StoredPassage& passage) {
     vectors.push_back(passage.vector);
-  });
-  REQUIRE(read.has_value());
+    return true;
+  };
+  REQUIRE(store->read_passages(client_session, 1, 0, 0, keep).has_value());
   CHECK(vectors == std::vector<std::string>{std::string(8, 'a'), std::string(8, 'b')});
+  vectors.clear();
+  REQUIRE(store->read_passages(client_session, 1, 0, 1, keep).has_value());
+  CHECK(vectors == std::vector<std::string>{std::string(8, 'b')});
   const std::vector<PassageId> ids = {{1, 1}, {1, 9}, {1, 0}, {2, 0}};
   const auto texts = store->passage_texts(client_session, ids);
   REQUIRE(texts->size() == 2);
