@@ -46,7 +46,7 @@ Result<std::shared_ptr<const auth::AccessTokens>> make_access_tokens(auth::Optio
 }  // namespace
 
 Status Server::Impl::start() {
-  auto store = storage::Store::open(settings_.storage);
+  auto store = storage::Store::open(settings_.storage, storage::OldLayout::migrate);
   if (!store) return store.error();
   store_ = std::move(*store);
   auto access_tokens = make_access_tokens(settings_.auth, settings_.storage.directory);

@@ -5,6 +5,7 @@
 #include "schemas/record_codec.h"
 #include "storage/engine.h"
 #include "storage/keys.h"
+#include "storage/store.h"
 
 namespace parlance::storage {
 
@@ -120,7 +121,9 @@ Result<std::vector<BegunSet>> Store::begun_sets(const SessionId* session) const 
 Status Store::scrub(std::span<const SessionId> sessions) {
   // Flushing all families ends the log files that hold what was removed.
   rocksdb::FlushOptions flush;
-  auto status = db_->Flush(flush, {db_->DefaultColumnFamily(), ids_, documents_});
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  for (const auto& [name, family] : engine_->families) families.push_back(family);
+  auto status = db_->Flush(flush, families);
   rocksdb::CompactRangeOptions compact;
   compact.exclusive_manual_compaction = false;
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;

@@ -1,7 +1,7 @@
 // Keys of the RocksDB store, byte by byte. docs/formats.md says the same for readers of the disk.
 //
 //   key                                     value
-//   "!schema"                               decimal number of the layout below
+//   "!schema"                               decimal number of the layout below (migrations.h)
 //   "!epoch"                                decimal number, drawn when the store was made
 //   'e' session 0x00 seq(8, big endian)     schemas/codec.h event
 //   'm' session 0x00 message id             seq(8) of its MessageAccepted

@@ -1,173 +1,20 @@
 #include "storage/store.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdarg>
-#include <cstdio>
-#include <system_error>
 
-#include <fmt/format.h>
-#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
-#include <rocksdb/env.h>
-#include <rocksdb/filter_policy.h>
 #include <rocksdb/perf_level.h>
-#include <rocksdb/slice_transform.h>
-#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
-#include <sys/stat.h>
 
 #include "base/check.h"
-#include "base/log.h"
-#include "base/random.h"
 #include "schemas/codec.h"
 #include "schemas/record_codec.h"
 #include "storage/engine.h"
 #include "storage/keys.h"
+#include "storage/migrations.h"
 
 namespace parlance::storage {
 namespace {
-
-constexpr std::uint64_t kSchemaVersion = 2;
-
-/// Passes the engine's warnings to the process's log. Its own log, a file beside the data, must not
-/// be: where a line of that cannot be written, on a full disk, Debian's build of the engine ends
-/// the process with an assertion at the next one.
-class EngineLog final : public rocksdb::Logger {
- public:
-  void Logv(const char* format, va_list args) override {
-    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, args);
-  }
-  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list args) override {
-    if (level < rocksdb::WARN_LEVEL || level == rocksdb::HEADER_LEVEL) return;
-    char text[512];
-    std::vsnprintf(text, sizeof text, format, args);
-    std::string_view line(text);
-    while (line.ends_with('\n')) line.remove_suffix(1);
-    if (level == rocksdb::WARN_LEVEL) {
-      log::warn("rocksdb warns what={}", log::value(line));
-    } else {
-      log::error("rocksdb reports an error what={}", log::value(line));
-    }
-  }
-};
-
-/// The keys of one kind of one session: where the next one is put is close to the last one.
-class SessionPrefix final : public rocksdb::SliceTransform {
- public:
-  const char* Name() const override { return "parlance.SessionPrefix"; }
-  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    const std::size_t separator = view(key).find('\0');
-    return separator == std::string_view::npos ? key : rocksdb::Slice(key.data(), separator);
-  }
-  bool InDomain(const rocksdb::Slice& /*key*/) const override { return true; }
-};
-
-rocksdb::DBOptions engine_options(const Options& options) {
-  rocksdb::DBOptions out;
-  out.create_if_missing = true;
-  out.create_missing_column_families = true;
-  out.max_open_files = options.open_files_max;
-  out.max_background_jobs = 2;
-  out.avoid_flush_during_shutdown = true;
-  // The ids fill their memory slowly; without a limit the whole log since would be read at a start.
-  out.max_total_wal_size = 4 * options.write_buffer_bytes;
-  // A torn end is what a crash leaves; damage before it must not pass for an end of the log.
-  out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  out.info_log = std::make_shared<EngineLog>();
-  out.stats_dump_period_sec = 0;
-  out.allow_concurrent_memtable_write = false;  // One thread writes; and hints need it.
-  return out;
-}
-
-rocksdb::ColumnFamilyOptions family_options(const Options& options,
-                                            const std::shared_ptr<rocksdb::Cache>& cache) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = cache;
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.cache_index_and_filter_blocks = true;
-  table.pin_l0_filter_and_index_blocks_in_cache = true;
-
-  rocksdb::ColumnFamilyOptions out;
-  out.write_buffer_size = options.write_buffer_bytes;
-  out.max_write_buffer_number = 3;
-  out.compression = rocksdb::kLZ4Compression;
-  out.memtable_insert_with_hint_prefix_extractor = std::make_shared<SessionPrefix>();
-  out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  return out;
-}
-
-/// Sets of documents are removed as ranges of keys, which hints do not go together with.
-rocksdb::ColumnFamilyOptions document_family_options(const Options& options,
-                                                     const std::shared_ptr<rocksdb::Cache>& cache) {
-  rocksdb::ColumnFamilyOptions out = family_options(options, cache);
-  out.memtable_insert_with_hint_prefix_extractor = nullptr;
-  return out;
-}
-
-/// Ids are looked up far more often than they are found.
-rocksdb::ColumnFamilyOptions id_family_options(const Options& options,
-                                               const std::shared_ptr<rocksdb::Cache>& cache) {
-  rocksdb::ColumnFamilyOptions out = family_options(options, cache);
-  out.memtable_whole_key_filtering = true;
-  out.memtable_prefix_bloom_size_ratio = 0.1;
-  return out;
-}
-
-/// The number stored at `key`; nothing when the key is absent.
-Result<std::optional<std::uint64_t>> read_number(rocksdb::DB& db, std::string_view key) {
-  std::string text;
-  const auto status = db.Get({}, slice(key), &text);
-  if (status.IsNotFound()) return std::optional<std::uint64_t>{};
-  if (!status.ok()) return to_error(status, "reading the store's header");
-  std::uint64_t value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) {
-    return Error{Errc::corrupted, fmt::format("the store's {} is not a number", key)};
-  }
-  return std::optional<std::uint64_t>{value};
-}
-
-/// Layout 1 had no clients and no documents: there is nothing to change but the number, which keeps
-/// an older program from a store that it would not read whole.
-Status migrate(rocksdb::DB& db) {
-  rocksdb::WriteOptions write;
-  write.sync = true;
-  const auto status = db.Put(write, slice(keys::kSchema), std::to_string(kSchemaVersion));
-  if (!status.ok()) return to_error(status, "writing the store's layout");
-  return {};
-}
-
-/// Writes the header of a new store, or checks that of an old one; returns the epoch.
-Result<std::uint64_t> prepare_header(rocksdb::DB& db) {
-  const auto schema = read_number(db, keys::kSchema);
-  if (!schema) return schema.error();
-  if (schema->has_value()) {
-    if (**schema > kSchemaVersion) {
-      return Error{Errc::failed_precondition,
-                   fmt::format("the store has layout {}, this program knows {}; use the newer "
-                               "program that wrote it",
-                               **schema, kSchemaVersion)};
-    }
-    if (**schema < kSchemaVersion) {
-      if (const Status migrated = migrate(db); !migrated) return migrated.error();
-    }
-    const auto epoch = read_number(db, keys::kEpoch);
-    if (!epoch) return epoch.error();
-    if (!epoch->has_value()) return Error{Errc::corrupted, "the store has no epoch"};
-    return **epoch;
-  }
-  // 31 bits: a JSON client that reads the cursor's parts as numbers keeps them exact.
-  const std::uint64_t epoch = (random_u64() >> 33) + 1;
-  rocksdb::WriteBatch batch;
-  batch.Put(slice(keys::kSchema), std::to_string(kSchemaVersion));
-  batch.Put(slice(keys::kEpoch), std::to_string(epoch));
-  rocksdb::WriteOptions write;
-  write.sync = true;
-  const auto status = db.Write(write, &batch);
-  if (!status.ok()) return to_error(status, "making the store");
-  return epoch;
-}
 
 /// True when both are the same message with the same text.
 Result<bool> same_message(std::string_view first_bytes, std::string_view second_bytes) {
@@ -241,37 +88,16 @@ std::size_t AppendRequest::bytes() const noexcept {
 Store::Store(std::unique_ptr<Engine> engine, std::uint64_t epoch)
     : engine_(std::move(engine)),
       db_(engine_->db.get()),
-      ids_(engine_->families.at(1)),
-      documents_(engine_->families.at(2)),
+      ids_(engine_->family(keys::kIdFamily)),
+      documents_(engine_->family(keys::kDocumentFamily)),
       epoch_(epoch) {}
 
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(const Options& options) {
-  const std::string engine_directory = options.directory + "/rocksdb";
-  for (const std::string& directory : {options.directory, engine_directory}) {
-    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-      return Error{Errc::unavailable,
-                   fmt::format("cannot make the data directory {}: {}", directory,
-                               std::generic_category().message(errno))};
-    }
-  }
-  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
-  auto engine = std::make_unique<Engine>();
-  rocksdb::DB* raw = nullptr;
-  const auto status = rocksdb::DB::Open(
-      engine_options(options), engine_directory,
-      {{rocksdb::kDefaultColumnFamilyName, family_options(options, cache)},
-       {std::string(keys::kIdFamily), id_family_options(options, cache)},
-       {std::string(keys::kDocumentFamily), document_family_options(options, cache)}},
-      &engine->families, &raw);
-  engine->db.reset(raw);
-  if (!status.ok()) {
-    return to_error(status, fmt::format("opening the store in {}", options.directory));
-  }
-  const auto epoch = prepare_header(*raw);
-  if (!epoch) return epoch.error();
-  return std::unique_ptr<Store>(new Store(std::move(engine), *epoch));
+Result<std::unique_ptr<Store>> Store::open(const Options& options, OldLayout old) {
+  auto opened = open_newest(options, old, migrations());
+  if (!opened) return opened.error();
+  return std::unique_ptr<Store>(new Store(std::move(opened->engine), opened->epoch));
 }
 
 /// Where a record goes, and whether its key is one more name for the first of its id.

@@ -34,6 +34,8 @@ class WriteBatch;
 
 namespace parlance::storage {
 
+struct Engine;
+
 /// One event to append, already encoded (schemas/codec.h).
 struct AppendRecord {
   std::string bytes;
@@ -126,11 +128,16 @@ struct StoredPassage {
   std::string vector;  ///< 32-bit floats, little endian; empty where the tool has none.
 };
 
+/// What opening does with a store of an older layout.
+enum class OldLayout : unsigned char { refuse, migrate };
+
 class Store {
  public:
-  /// Opens or makes the store. Errors: unavailable (locked by another process, no permission, disk
-  /// full), failed_precondition (made by a newer version), corrupted.
-  static Result<std::unique_ptr<Store>> open(const Options& options);
+  /// Opens or makes the store. One that is to be refused as too old is not opened for writing.
+  /// Errors: unavailable (open in another process, no permission, disk full), failed_precondition
+  /// (of a newer layout; of an older one, where `old` refuses it), corrupted.
+  static Result<std::unique_ptr<Store>> open(const Options& options,
+                                             OldLayout old = OldLayout::refuse);
   ~Store();
 
   /// Makes all of `requests` durable in one group, with one sync; the outcome of each request.
@@ -204,8 +211,6 @@ class Store {
   bool refuses_writes() const noexcept { return failed_.load(std::memory_order_acquire); }
 
  private:
-  struct Engine;
-
   Store(std::unique_ptr<Engine> engine, std::uint64_t epoch);
   struct Placed;
 

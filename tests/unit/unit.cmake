@@ -17,7 +17,8 @@ if(TARGET parlance_sanitizer_defaults)
 endif()
 
 # Only where it is needed: a path in the command line keeps ccache from serving another checkout.
-set_source_files_properties("${CMAKE_CURRENT_LIST_DIR}/config/example_file_test.cpp" PROPERTIES
+set_source_files_properties("${CMAKE_CURRENT_LIST_DIR}/config/example_file_test.cpp"
+  "${CMAKE_CURRENT_LIST_DIR}/storage/migrations_test.cpp" PROPERTIES
   COMPILE_DEFINITIONS "PARLANCE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
 
 set(seen_names)
