@@ -30,6 +30,20 @@ CommandLine read_command_line(int argc, char** argv) {
   import->add_option("--config", out.config_file, "Configuration file (YAML).");
   import->add_option("--data", out.data, "Directory of the store, instead of the configured one.");
 
+  auto* migrate = app.add_subcommand(
+      "migrate",
+      "Bring a store that an older version made to this version's layout, which the start of the "
+      "server does as well. The server is stopped meanwhile.");
+  migrate->add_flag("--dry-run", out.dry_run, "Tell what would be done, and change nothing.");
+  migrate->add_option("--config", out.config_file, "Configuration file (YAML).");
+  migrate->add_option("--data", out.data, "Directory of the store, instead of the configured one.");
+
+  auto* health = app.add_subcommand(
+      "health", "Ask the server of this configuration for /healthz; status 0 when it answers 200.");
+  health->add_option("--config", out.config_file, "Configuration file (YAML).");
+  health->add_option("--listen", out.listen,
+                     "ADDRESS:PORT that it listens on, instead of the first configured one.");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -40,6 +54,10 @@ CommandLine read_command_line(int argc, char** argv) {
     out.action = CommandLine::Action::serve;
   } else if (import->parsed()) {
     out.action = CommandLine::Action::import_kiss;
+  } else if (migrate->parsed()) {
+    out.action = CommandLine::Action::migrate;
+  } else if (health->parsed()) {
+    out.action = CommandLine::Action::health;
   } else {
     out.action = CommandLine::Action::check_config;
   }

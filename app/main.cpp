@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 
 #include "app/command_line.h"
+#include "app/health_probe.h"
 #include "app/import_kiss.h"
 #include "app/server.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "storage/migrations.h"
 #include "storage/store.h"
 
 namespace {
@@ -114,11 +116,12 @@ void print_counts(const app::ImportReport& report) {
              report.refused);
 }
 
+int fail(const Error& error) {
+  fmt::print(stderr, "parlance: {}\n", error.detail);
+  return 1;
+}
+
 int import_kiss(const app::CommandLine& line, const config::Settings& settings) {
-  const auto fail = [](const Error& error) {
-    fmt::print(stderr, "parlance: {}\n", error.detail);
-    return 1;
-  };
   // Before the store, which is made where there is none.
   auto source = app::KissImport::open(line.import_file);
   if (!source) return fail(source.error());
@@ -136,6 +139,41 @@ int import_kiss(const app::CommandLine& line, const config::Settings& settings) 
   return report->refused == 0 ? 0 : 1;
 }
 
+int migrate(const app::CommandLine& line, const config::Settings& settings) {
+  const auto plan =
+      line.dry_run ? storage::plan_migration(settings.storage) : storage::migrate(settings.storage);
+  if (!plan) return fail(plan.error());
+  if (plan->steps.empty()) {
+    fmt::print("the store in {} has layout {}: nothing to do\n", settings.storage.directory,
+               plan->layout);
+    return 0;
+  }
+  fmt::print("the store in {} {} layout {}\n", settings.storage.directory,
+             line.dry_run ? "has" : "had", plan->layout);
+  for (const auto& step : plan->steps) {
+    fmt::print("{} layout {}: {} (records to rewrite: {})\n", line.dry_run ? "would make" : "made",
+               step.layout, step.what, step.records);
+  }
+  if (line.dry_run) fmt::print("nothing was changed\n");
+  return 0;
+}
+
+int health(const config::Settings& settings) {
+  const auto body = app::probe_health(settings.net.listen.front());
+  if (!body) return fail(body.error());
+  fmt::print("{}\n", *body);
+  return 0;
+}
+
+int check_config(const app::CommandLine& line, const config::Settings& settings) {
+  for (const config::Problem& warning : settings.warnings) {
+    fmt::print(stderr, "warning: {}\n", in_words(line, warning));
+  }
+  fmt::print("{} and environment: no problems\n",
+             line.config_file.empty() ? "defaults" : line.config_file);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -144,14 +182,20 @@ int main(int argc, char** argv) {
   try {
     const auto settings = load_settings(line);
     if (!settings) return kBadUsage;
-    if (line.action == app::CommandLine::Action::serve) return serve(line, *settings);
-    if (line.action == app::CommandLine::Action::import_kiss) return import_kiss(line, *settings);
-    for (const config::Problem& warning : settings->warnings) {
-      fmt::print(stderr, "warning: {}\n", in_words(line, warning));
+    switch (line.action) {
+      case app::CommandLine::Action::serve:
+        return serve(line, *settings);
+      case app::CommandLine::Action::import_kiss:
+        return import_kiss(line, *settings);
+      case app::CommandLine::Action::migrate:
+        return migrate(line, *settings);
+      case app::CommandLine::Action::health:
+        return health(*settings);
+      case app::CommandLine::Action::check_config:
+      case app::CommandLine::Action::exit:
+        break;
     }
-    fmt::print("{} and environment: no problems\n",
-               line.config_file.empty() ? "defaults" : line.config_file);
-    return 0;
+    return check_config(line, *settings);
   } catch (const std::exception& e) {
     fmt::print(stderr, "parlance: {}\n", e.what());
     return 1;
