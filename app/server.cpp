@@ -80,7 +80,8 @@ Status Server::Impl::start() {
 
   const auto recovered = tree_->recover();
   if (!recovered) return recovered.error();
-  log::info("started cores={} data={} unfinished_sessions={}", tree_->cores(),
+  log::info("started version={} environment={} cores={} data={} unfinished_sessions={}",
+            settings_.net.version, settings_.net.environment, tree_->cores(),
             log::value(settings_.storage.directory), *recovered);
   return {};
 }

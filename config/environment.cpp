@@ -1,5 +1,7 @@
 #include "config/environment.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <string>
 #include <string_view>
@@ -9,6 +11,9 @@
 namespace parlance::config {
 namespace {
 
+constexpr std::size_t kVersionBytesMax = 64;
+constexpr std::string_view kProduction = "PRODUCTION";
+constexpr std::array<std::string_view, 3> kEnvironments = {"DEV", "TEST", kProduction};
 constexpr int kExpireMinutesMax = 525'600;
 /// What the stack server's documents show, so that everybody knows it.
 constexpr std::string_view kExampleSecretKey = "your-secure-random-secret-key";
@@ -21,7 +26,7 @@ std::string read_database_url(const char* name, std::string_view url,
     return std::string(url.substr(kScheme.size()));
   }
   std::string text = fmt::format("{} must be rocksdb:///path/of/a/directory", name);
-  if (url.starts_with("sqlite:")) {
+  if (url.starts_with("sqlite")) {
     text +=
         "; `parlance import-kiss FILE` imports the sessions of an SQLite file into such a "
         "directory";
@@ -45,6 +50,32 @@ void read_databases(Settings& out, const Environment& environment, std::vector<P
     first = directory;
     out.storage.directory = directory;
   }
+}
+
+void read_version(net::Options& net, const Environment& environment,
+                  std::vector<Problem>& problems) {
+  net.version = environment("APP_VERSION");
+  if (net.version.empty()) net.version = PARLANCE_VERSION;
+  const bool good = net.version.size() <= kVersionBytesMax &&
+                    std::all_of(net.version.begin(), net.version.end(), [](char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                             (c >= 'a' && c <= 'z') ||
+                             std::string_view(".-+_~").find(c) != std::string_view::npos;
+                    });
+  if (good) return;
+  problems.push_back({0, fmt::format("APP_VERSION must be at most {} letters, digits and . - + _ ~",
+                                     kVersionBytesMax)});
+}
+
+void read_kind_of_environment(net::Options& net, const Environment& environment,
+                              std::vector<Problem>& problems) {
+  net.environment = environment("ENV");
+  if (net.environment.empty()) net.environment = kEnvironments.front();
+  if (std::find(kEnvironments.begin(), kEnvironments.end(), net.environment) !=
+      kEnvironments.end()) {
+    return;
+  }
+  problems.push_back({0, fmt::format("ENV must be one of: {}", fmt::join(kEnvironments, ", "))});
 }
 
 void read_secret_key(auth::Options& auth, std::string key, std::vector<Problem>& problems,
@@ -71,7 +102,8 @@ void read_secret_key(auth::Options& auth, std::string key, std::vector<Problem>&
 void read_access_tokens(Settings& out, const Environment& environment,
                         std::vector<Problem>& problems) {
   if (std::string key = environment("ACCESS_TOKEN_SECRET_KEY"); !key.empty()) {
-    read_secret_key(out.auth, std::move(key), problems, out.warnings);
+    read_secret_key(out.auth, std::move(key), problems,
+                    out.net.environment == kProduction ? problems : out.warnings);
   }
   if (std::string name = environment("ACCESS_TOKEN_ALGORITHM"); !name.empty()) {
     if (auth::is_algorithm(name)) {
@@ -108,6 +140,8 @@ void read_environment(Settings& out, const Environment& environment,
       problems.push_back({0, "LOG_LEVEL: " + parsed.error().detail});
     }
   }
+  read_version(out.net, environment, problems);
+  read_kind_of_environment(out.net, environment, problems);
   read_databases(out, environment, problems);
   read_access_tokens(out, environment, problems);
 }

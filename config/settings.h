@@ -54,6 +54,7 @@ std::string process_environment(const char* name);
 /// Reads `yaml` (empty: all defaults) and then the environment, which wins:
 ///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first
 ///   PARLANCE_API_KEYS                               keys for clients, joined by commas
+///   APP_VERSION, ENV (DEV, TEST or PRODUCTION)      told by /healthz and in the log
 ///   LOG_LEVEL; DATABASE_URL, SESSION_DB_URL (rocksdb:///path)
 ///   ACCESS_TOKEN_SECRET_KEY, ACCESS_TOKEN_ALGORITHM, ACCESS_TOKEN_EXPIRE_MINUTES
 ///   STACK_CONFIG                                    the stack file

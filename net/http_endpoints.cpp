@@ -265,7 +265,9 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::about:
       co_return about();
     case Endpoint::health:
-      co_return HttpResponse{.body = R"({"status":"ok"})"};
+      co_return HttpResponse{
+          .body = fmt::format(R"({{"status":"ok","version":"{}","environment":"{}"}})",
+                              core.options().version, core.options().environment)};
     case Endpoint::readiness:
       if (const std::optional<Problem> problem = why_not_ready(core)) {
         co_return to_response(*problem, request.id);

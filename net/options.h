@@ -16,6 +16,11 @@ inline constexpr std::string_view kOpenToOthers =
     "`auth: none` on purpose";
 
 struct Options {
+  // ---- What /healthz tells of the process ----
+
+  std::string version;      ///< Without characters that JSON escapes.
+  std::string environment;  ///< Likewise: DEV, TEST or PRODUCTION.
+
   // ---- Where ----
 
   /// Addresses as "host:port", IPv6 as "[::1]:port". Port 0 takes a free one.

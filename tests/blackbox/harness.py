@@ -184,9 +184,10 @@ class Process:
 
 def clean_environment(**extra):
     """The environment without anything that configures the server."""
-    ours = ("OPENAI_", "PARLANCE_", "LOG_LEVEL", "DATABASE_URL", "LD_PRELOAD", "http_proxy",
-            "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    ours = ("OPENAI_", "PARLANCE_", "ACCESS_TOKEN_", "APP_VERSION", "LOG_LEVEL", "DATABASE_URL",
+            "SESSION_DB_URL", "STACK_CONFIG", "LD_PRELOAD", "http_proxy", "https_proxy",
+            "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    kept = {k: v for k, v in os.environ.items() if k != "ENV" and not k.startswith(ours)}
     return {**kept, **{k: str(v) for k, v in extra.items()}}
 
 
