@@ -179,10 +179,18 @@ Result<std::size_t> ActorTree::Impl::recover() {
                     [this] { intake_workers_->run([this] { expire_sessions(); }); });
   const auto begun = store_.begun_sets(nullptr);
   if (!begun) return begun.error();
+  std::vector<SessionId> deleted;
   for (const storage::BegunSet& set : *begun) {
-    set.set == storage::kErasedBytes ? retrieval_->scrub(set.session)
-                                     : retrieval_->clean_up(set.session, set.set);
+    if (set.set == storage::kErasedBytes) {
+      retrieval_->scrub(set.session);
+    } else if (set.set == storage::kDeletedSession) {
+      deleted.push_back(set.session);
+    } else {
+      retrieval_->clean_up(set.session, set.set);
+    }
   }
+  scheduler_->post(
+      0, [gateway = all_[0], deleted = std::move(deleted)] { gateway->erase_deleted(deleted); });
   const auto unfinished = store_.unfinished_sessions();
   if (!unfinished) return unfinished.error();
   for (const SessionId& session : *unfinished) {

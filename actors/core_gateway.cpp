@@ -1,7 +1,6 @@
 #include "actors/core_gateway.h"
 
 #include <memory>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -36,7 +35,8 @@ CoreGateway::CoreGateway(caf::actor_system& system, CoreServices& services, Node
       services_(services),
       node_(node),
       all_(all),
-      directory_(system, services, node.sessions_awake) {
+      directory_(system, services, node.sessions_awake),
+      platform_(services, *this) {
   services_.directory = &directory_;
 }
 
@@ -57,15 +57,7 @@ void CoreGateway::at_home(const SessionId& session, Work work) {
 
 template <class... Args>
 std::function<void(Args...)> CoreGateway::back_here(std::function<void(Args...)> reply) {
-  return [&scheduler = services_.scheduler, core = services_.core,
-          reply = std::move(reply)](Args... args) {
-    if (scheduler.current_core() == core) {
-      reply(std::move(args)...);
-      return;
-    }
-    auto carried = std::make_shared<std::tuple<Args...>>(std::move(args)...);
-    scheduler.post(core, [reply, carried] { std::apply(reply, std::move(*carried)); });
-  };
+  return on_core_of(services_, std::move(reply));
 }
 
 void CoreGateway::submit(const SessionId& session, SubmitMessage command, SubmitReply reply) {
@@ -110,8 +102,7 @@ void CoreGateway::snapshot(const SessionId& session, SnapshotReply reply) {
 }
 
 void CoreGateway::read(const SessionId& session, ReadEvents range, PageReply reply) {
-  const auto& readers = services_.readers;
-  caf::anon_send(readers[hash_of(session.text) % readers.size()],
+  caf::anon_send(services_.reader_of(session),
                  ReadLog{session, range, back_here(std::move(reply))});
 }
 
@@ -250,8 +241,7 @@ void CoreGateway::await_end(const SessionId& session, MessageId message, StatusR
 
 void CoreGateway::read_passages(const SessionId& session, std::vector<PassageId> ids,
                                 PassagesReply reply) {
-  const auto& readers = services_.readers;
-  caf::anon_send(readers[hash_of(session.text) % readers.size()],
+  caf::anon_send(services_.reader_of(session),
                  ReadPassages{session, std::move(ids), back_here(std::move(reply))});
 }
 

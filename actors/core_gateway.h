@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "actors/core_platform.h"
 #include "actors/core_services.h"
 #include "actors/run_once_actor.h"
 #include "actors/session_directory.h"
@@ -44,10 +45,13 @@ class CoreGateway final : public SessionGateway {
   void read_passages(const SessionId& session, std::vector<PassageId> ids,
                      PassagesReply reply) override;
   bool in_background(std::function<void()> work, std::function<void()> done) override;
+  PlatformGateway& platform() override { return platform_; }
   bool stopping() const override;
   bool ready() const override;
 
   SessionDirectory& directory() { return directory_; }
+  /// Ends and erases sessions that were deleted.
+  void erase_deleted(std::vector<SessionId> sessions) { platform_.erase(std::move(sessions)); }
 
   /// Runs in progress, with and without a session.
   std::size_t running() const noexcept { return directory_.running() + runs_once_.size(); }
@@ -77,6 +81,7 @@ class CoreGateway final : public SessionGateway {
   const std::vector<CoreGateway*>& all_;
   SessionDirectory directory_;
   std::unordered_map<std::uint64_t, RunOnceHandle> runs_once_;
+  CorePlatform platform_;
 };
 
 }  // namespace parlance::actors

@@ -4,6 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "actors/core_scheduler.h"
@@ -40,8 +44,27 @@ struct CoreServices {
   SessionDirectory* directory = nullptr;
   std::uint64_t last_ticket = 0;  ///< Of model calls and tool batches; unique on this core.
 
+  /// Always the same one for a session, so that its reads keep their order.
+  const HistoryReaderHandle& reader_of(const SessionId& session) const {
+    return readers[std::hash<SessionId>{}(session) % readers.size()];
+  }
   CoreWorker& worker() const { return scheduler.worker(core); }
 };
+
+/// `reply`, made to run on the core of `services` wherever it is called.
+template <class... Args>
+std::function<void(Args...)> on_core_of(const CoreServices& services,
+                                        std::function<void(Args...)> reply) {
+  return [&scheduler = services.scheduler, core = services.core,
+          reply = std::move(reply)](Args... args) {
+    if (scheduler.current_core() == core) {
+      reply(std::move(args)...);
+      return;
+    }
+    auto carried = std::make_shared<std::tuple<Args...>>(std::move(args)...);
+    scheduler.post(core, [reply, carried] { std::apply(reply, std::move(*carried)); });
+  };
+}
 
 /// Sends `message` to an actor of this core, from this core's thread. Cheaper than anon_send: the
 /// scheduler need not find the core.

@@ -21,7 +21,7 @@
 namespace parlance::actors {
 namespace {
 
-constexpr std::size_t kPassagesMax = 100'000;   ///< Of one request.
+constexpr std::size_t kPassagesMax = 100'000;  ///< Of one request.
 constexpr std::size_t kBatchBytes = 64 << 10;  ///< Between two of them others' groups are written.
 constexpr std::chrono::seconds kWriteMax{60};
 

@@ -91,6 +91,12 @@ struct Retrieved {
   Result<agent::PassagesFound> found;
 };
 
+/// The session's agent, or why there is none.
+struct AgentRead {
+  std::uint64_t search = 0;
+  Result<Agent> agent;
+};
+
 // ---- To a session: how the documents that it stores come along ----
 
 struct DocumentsPrepared {
@@ -114,13 +120,12 @@ using RunHandle = caf::typed_actor<caf::reacts_to<ModelWrote>, caf::reacts_to<Mo
                                    caf::reacts_to<ModelFailed>, caf::reacts_to<ToolsRan>>;
 
 /// One conversation.
-using SessionHandle =
-    RunHandle::extend<caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>,
-                      caf::reacts_to<Snapshot>, caf::reacts_to<ChangeLifecycle>,
-                      caf::reacts_to<Store>, caf::reacts_to<AwaitEnd>, caf::reacts_to<Wake>,
-                      caf::reacts_to<Tick>, caf::reacts_to<Nap>, caf::reacts_to<Loaded>,
-                      caf::reacts_to<Appended>, caf::reacts_to<Retrieved>,
-                      caf::reacts_to<DocumentsPrepared>, caf::reacts_to<DocumentsWritten>>;
+using SessionHandle = RunHandle::extend<
+    caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>, caf::reacts_to<Snapshot>,
+    caf::reacts_to<ChangeLifecycle>, caf::reacts_to<Store>, caf::reacts_to<AwaitEnd>,
+    caf::reacts_to<Wake>, caf::reacts_to<Tick>, caf::reacts_to<Nap>, caf::reacts_to<Loaded>,
+    caf::reacts_to<Appended>, caf::reacts_to<Retrieved>, caf::reacts_to<AgentRead>,
+    caf::reacts_to<DocumentsPrepared>, caf::reacts_to<DocumentsWritten>>;
 
 // ---- To a model proxy (one per core) ----
 
@@ -164,9 +169,14 @@ struct WritePassages {
 struct DropBegunSet {
   storage::BegunSet begun;
 };
+/// A change of the platform's agents and sessions, for the next group.
+struct ChangeCatalog {
+  storage::CatalogChange change;
+  std::function<void(Result<storage::CatalogOutcome>)> done;  ///< Called on the persistence thread.
+};
 using PersistenceHandle =
     caf::typed_actor<caf::reacts_to<Append>, caf::reacts_to<Flush>, caf::reacts_to<WritePassages>,
-                     caf::reacts_to<DropBegunSet>>;
+                     caf::reacts_to<DropBegunSet>, caf::reacts_to<ChangeCatalog>>;
 
 // ---- To a worker (own thread) ----
 
@@ -192,8 +202,13 @@ struct ReadPassages {
   std::vector<PassageId> ids;
   SessionGateway::PassagesReply reply;  ///< Called on the reader's thread.
 };
-using HistoryReaderHandle = caf::typed_actor<caf::reacts_to<LoadSession>, caf::reacts_to<ReadLog>,
-                                             caf::reacts_to<ReadPassages>>;
+/// Reads of the store what is asked.
+struct ReadStore {
+  std::function<void(const storage::Store&)> read;  ///< Called on the reader's thread.
+};
+using HistoryReaderHandle =
+    caf::typed_actor<caf::reacts_to<LoadSession>, caf::reacts_to<ReadLog>,
+                     caf::reacts_to<ReadPassages>, caf::reacts_to<ReadStore>>;
 
 }  // namespace parlance::actors
 
@@ -205,6 +220,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ChangeLifecycle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AwaitEnd)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Retrieved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AgentRead)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsPrepared)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsWritten)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::WritePassages)
@@ -227,3 +243,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::LoadSession)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadPassages)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ReadStore)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::ChangeCatalog)

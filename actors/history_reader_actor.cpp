@@ -24,6 +24,7 @@ HistoryReaderActor::behavior_type HistoryReaderActor::make_behavior() {
         caf::anon_send(m.session, Loaded{store_.load(m.id, load_bytes_max_)});
       },
       [this](const ReadLog& m) { m.reply(store_.read(m.session, m.range)); },
+      [this](const ReadStore& m) { m.read(store_); },
       [this](const ReadPassages& m) { m.reply(store_.passage_texts(m.session, m.ids)); },
   };
 }

@@ -1,6 +1,7 @@
 #include "actors/persistence_actor.h"
 
 #include <chrono>
+#include <utility>
 
 #include <caf/send.hpp>
 
@@ -23,13 +24,17 @@ PersistenceActor::behavior_type PersistenceActor::make_behavior() {
     check_failed("no exception in the persistence actor", __FILE__, __LINE__);
   });
   const auto flush_later = [this] {
-    if (flush_sent_ || waiting_.empty()) return;
+    if (flush_sent_ || (waiting_.empty() && catalog_.empty())) return;
     flush_sent_ = true;
     caf::anon_send(PersistenceHandle{this}, Flush{});
   };
   return {
       [this, flush_later](Append& append) {
         waiting_.push_back(std::move(append));
+        flush_later();
+      },
+      [this, flush_later](ChangeCatalog& change) {
+        catalog_.push_back(std::move(change));
         flush_later();
       },
       [this](WritePassages& write) { write.done(store_.write_passages(write.batch)); },
@@ -42,7 +47,8 @@ PersistenceActor::behavior_type PersistenceActor::make_behavior() {
       },
       [this, flush_later](const Flush&) {
         flush_sent_ = false;
-        commit_group();
+        if (!waiting_.empty()) commit_group();
+        if (!catalog_.empty()) commit_catalog();
         flush_later();
       },
   };
@@ -89,6 +95,20 @@ void PersistenceActor::commit_group() {
                  log::value(outcome.error().detail));
     }
     caf::anon_send(sessions[i], Appended{std::move(outcome)});
+  }
+}
+
+void PersistenceActor::commit_catalog() {
+  std::vector<ChangeCatalog> group = std::exchange(catalog_, {});
+  std::vector<storage::CatalogChange> changes;
+  changes.reserve(group.size());
+  for (ChangeCatalog& each : group) changes.push_back(std::move(each.change));
+  auto outcomes = store_.change_catalog(changes);
+  if (!outcomes) {
+    log::error("agents and sessions cannot be changed why={}", log::value(outcomes.error().detail));
+  }
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    outcomes ? group[i].done(std::move((*outcomes)[i])) : group[i].done(outcomes.error());
   }
 }
 

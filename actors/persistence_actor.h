@@ -21,10 +21,12 @@ class PersistenceActor final : public PersistenceHandle::base {
 
  private:
   void commit_group();
+  void commit_catalog();
 
   storage::Store& store_;
   const Options& options_;
   std::deque<Append> waiting_;
+  std::vector<ChangeCatalog> catalog_;  ///< Wait, too.
   bool flush_sent_ = false;
 };
 

@@ -105,6 +105,15 @@ SessionActor::behavior_type SessionActor::make_behavior() {
           feed(agent::RetrievalFailed{m.found.error().code, m.found.error().detail});
         }
       },
+      [this](AgentRead& m) {
+        if (!run_ || run_->search != m.search) return;
+        run_->search = 0;
+        if (m.agent) {
+          feed(agent::AgentFound{std::move(m.agent->settings)});
+        } else {
+          feed(agent::AgentNotFound{m.agent.error().code, m.agent.error().detail});
+        }
+      },
       [this](DocumentsPrepared& m) { handle(m); },
       [this](DocumentsWritten& m) { handle(m); },
       [this](Submit& m) { receive(m); },
@@ -338,9 +347,7 @@ void SessionActor::load() {
     return;
   }
   state_ = State::loading;
-  const auto& readers = services_.readers;
-  const auto& reader = readers[std::hash<SessionId>{}(id_) % readers.size()];
-  caf::anon_send(reader, LoadSession{id_, SessionHandle{this}});
+  caf::anon_send(services_.reader_of(id_), LoadSession{id_, SessionHandle{this}});
 }
 
 void SessionActor::handle(Loaded& loaded) {
@@ -609,12 +616,13 @@ void SessionActor::start_next() {
 }
 
 void SessionActor::start_run(Queued message, std::string text_shown) {
+  const bool of_agent = client_ && client_->record.scope == Scope::platform;
+  const agent::Stack* const stack = client_ && !of_agent ? &services_.stack : nullptr;
   run_ = std::make_unique<Run>(
       Run{message.seq,
-          agent::Turn(
-              {message.id, std::move(message.text), history_.messages(), std::move(message.steps),
-               std::move(text_shown), client_ ? &services_.stack : nullptr},
-              services_.agent_options, services_.toolbox),
+          agent::Turn({message.id, std::move(message.text), history_.messages(),
+                       std::move(message.steps), std::move(text_shown), stack, of_agent},
+                      services_.agent_options, services_.toolbox),
           steady_now()});
   run_->text_kept_at = run_->started;
   services_.directory->set_running(id_, true);
@@ -670,6 +678,15 @@ void SessionActor::carry_out(agent::Retrieve& effect) {
       [session = SessionHandle{this}, search = run_->search](Result<agent::PassagesFound> found) {
         caf::anon_send(session, Retrieved{search, std::move(found)});
       });
+}
+
+void SessionActor::carry_out(agent::FindAgent& /*effect*/) {
+  run_->search = ++services_.last_ticket;
+  caf::anon_send(services_.reader_of(id_),
+                 ReadStore{[id = id_, session = SessionHandle{this},
+                            search = run_->search](const storage::Store& store) {
+                   caf::anon_send(session, AgentRead{search, store.agent_of(id)});
+                 }});
 }
 
 void SessionActor::carry_out(agent::Record& effect) {

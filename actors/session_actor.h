@@ -63,7 +63,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     SteadyTime tools_started{};
     std::vector<ToolCall> tools_running{};
     SteadyTime text_kept_at{};
-    std::uint64_t search = 0;  ///< The retrieval in flight; 0 when there is none.
+    std::uint64_t search = 0;  ///< Of documents or the agent, in flight; 0 when there is none.
   };
 
   /// What a session has that a client authorized. Its code is in session_client.cpp.
@@ -136,6 +136,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void carry_out(agent::RunTools& effect);
   void carry_out(agent::AbandonTools& effect);
   void carry_out(agent::Retrieve& effect);
+  void carry_out(agent::FindAgent& effect);
   void carry_out(agent::Record& effect);
   void carry_out(agent::Show& effect);
   void drop_run();

@@ -23,6 +23,8 @@
 
 namespace parlance::actors {
 
+class PlatformGateway;
+
 /// What a core's front end implements to hear its sessions. Called on the session's home core, in
 /// the order of the log. One call per group, so that a reader may be served with one write.
 class EventSink {
@@ -125,6 +127,9 @@ class SessionGateway {
   /// Runs `work` on a thread where it may take long, then `done` here. `work` must not throw.
   /// False, and neither is called: too much waits already.
   virtual bool in_background(std::function<void()> work, std::function<void()> done) = 0;
+
+  /// The agents and sessions of the platform. Lives as long as this.
+  virtual PlatformGateway& platform() = 0;
 
   /// True once the node is stopping: new messages are refused with unavailable.
   virtual bool stopping() const = 0;

@@ -47,10 +47,12 @@ void SessionLog::change_beside(storage::Beside change, Landing landed) {
 
 SessionLog::Entry& SessionLog::add(SubmitMessage message, SessionGateway::SubmitReply reply) {
   MessageId id = message.message_id;
-  record(MessageAccepted{std::move(message.message_id), std::move(message.text), message.on_busy});
+  record(MessageAccepted{std::move(message.message_id), std::move(message.text), message.on_busy,
+                         std::move(message.retry_of)});
   Entry& entry = waiting_.back();
   entry.record.message_id = id.text;
   entry.record.idempotency_key = std::move(message.idempotency_key);
+  entry.record.drawn_id = message.drawn_id;
   entry.message_id = std::move(id);
   entry.replies.push_back(std::move(reply));
   return entry;

@@ -7,6 +7,10 @@ Error unknown() {
   return {Errc::unauthenticated, "this client is not known, or was deactivated; authorize anew"};
 }
 
+Error deleted() {
+  return {Errc::not_found, "the session was deleted"};
+}
+
 Error unfit(const char* what) {
   return {Errc::failed_precondition, what};
 }
@@ -28,7 +32,10 @@ Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand c
     if (client != nullptr) return unfit("this client exists already");
     return LifecycleState::authorized;
   }
-  if (client == nullptr || client->state == LifecycleState::deactivated) return unknown();
+  if (client == nullptr) return unknown();
+  const bool of_platform = client->scope == Scope::platform;
+  if (client->state == LifecycleState::deactivated) return of_platform ? deleted() : unknown();
+  if (of_platform && command != LifecycleCommand::expire) return unknown();
   switch (command) {
     case LifecycleCommand::reauthorize:
       return let_in_again(*client);
@@ -58,7 +65,10 @@ Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand c
 }
 
 Status takes_work(const ClientRecord* client) {
-  if (client == nullptr || client->state == LifecycleState::deactivated) return unknown();
+  if (client == nullptr) return unknown();
+  if (client->state == LifecycleState::deactivated) {
+    return client->scope == Scope::platform ? deleted() : unknown();
+  }
   if (initialized(client->state)) return {};
   return client->state == LifecycleState::closed
              ? unfit("the session is closed; authorize and initialize it again first")

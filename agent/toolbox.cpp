@@ -1,5 +1,7 @@
 #include "agent/toolbox.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <rapidjson/schema.h>
 #include <rapidjson/stringbuffer.h>
@@ -26,6 +28,15 @@ Toolbox::Toolbox(std::vector<std::unique_ptr<Tool>> tools) {
 }
 
 Toolbox::~Toolbox() = default;
+
+std::shared_ptr<const std::vector<ToolDeclaration>> Toolbox::declarations(
+    std::span<const std::string> names) const {
+  auto some = std::make_shared<std::vector<ToolDeclaration>>();
+  for (const ToolDeclaration& each : *declarations_) {
+    if (std::find(names.begin(), names.end(), each.name) != names.end()) some->push_back(each);
+  }
+  return some;
+}
 
 const Tool* Toolbox::find(std::string_view name) const {
   for (const Entry& entry : entries_) {

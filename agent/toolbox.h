@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,10 @@ class Toolbox {
   ~Toolbox();
 
   std::shared_ptr<const std::vector<ToolDeclaration>> declarations() const { return declarations_; }
+
+  /// Those of the tools with these names.
+  std::shared_ptr<const std::vector<ToolDeclaration>> declarations(
+      std::span<const std::string> names) const;
 
   /// Nothing for an unknown name.
   const Tool* find(std::string_view name) const;

@@ -26,6 +26,16 @@ std::string plan_text(const ModelAnswer& answer) {
   return out;
 }
 
+std::string agent_instructions(const AgentSettings& agent) {
+  return agent.prompt +
+         "\n\nAnswer in the language of the user's last message, unless the instructions above "
+         "or the user say otherwise.";
+}
+
+Status no_such_tool(const ToolCall& call) {
+  return Error{Errc::not_found, fmt::format("There is no tool named {} here.", call.name)};
+}
+
 std::string action_text(const std::vector<ToolResult>& results) {
   std::string out;
   for (const ToolResult& result : results) {
@@ -53,7 +63,8 @@ Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
       text_shown_(std::move(start.text_shown)),
       conversation_(std::move(start.history)),
       heard_{std::move(start.message_id)},
-      stack_(start.stack) {
+      stack_(start.stack),
+      of_agent_(start.of_agent) {
   history_size_ = conversation_.size();
   conversation_.push_back({Role::user, std::move(start.text), {}, ""});
   for (const StepRecorded& step : start.steps) {
@@ -78,14 +89,18 @@ Effects Turn::begin() {
   CHECK(state_ == State::begun);
   Effects out;
   if (!text_shown_.empty()) out.push_back(Show{TextReset{message_id_}});
-  if (stack_ != nullptr) {
-    find_tool(out);
-    return out;
+  if (of_agent_) {
+    state_ = State::finding_agent;
+    out.push_back(FindAgent{});
+  } else {
+    go_on(out);
   }
-  if (resumed_calls_.empty()) {
-    call_model(out);
-    return out;
-  }
+  return out;
+}
+
+void Turn::go_on(Effects& out) {
+  if (stack_ != nullptr) return find_tool(out);
+  if (resumed_calls_.empty()) return call_model(out);
   std::vector<ToolCall> repeatable;
   for (ToolCall& call : std::exchange(resumed_calls_, {})) {
     const Tool* tool = toolbox_.find(call.name);
@@ -99,7 +114,6 @@ Effects Turn::begin() {
     }
   }
   act(std::move(repeatable), out);
-  return out;
 }
 
 Effects Turn::step(Input input) {
@@ -131,6 +145,12 @@ Effects Turn::step(Input input) {
     if (state_ == State::retrieving) take_passages(std::move(*found), out);
   } else if (auto* lost = std::get_if<RetrievalFailed>(&input)) {
     if (state_ == State::retrieving) fail(lost->code, lost->detail, out);
+  } else if (auto* agent = std::get_if<AgentFound>(&input)) {
+    if (state_ != State::finding_agent) return out;
+    agent_ = std::move(agent->agent);
+    go_on(out);
+  } else if (auto* none = std::get_if<AgentNotFound>(&input)) {
+    if (state_ == State::finding_agent) fail(none->code, none->detail, out);
   } else if (std::holds_alternative<CancelAsked>(input)) {
     stop_work(out);
     std::vector<Event> events;
@@ -183,6 +203,11 @@ std::shared_ptr<ModelRequest> Turn::new_request() const {
       request->passages.push_back(
           {to_string(each.passage.id), each.passage.document_name, each.passage.text});
     }
+  } else if (agent_) {
+    instructions = agent_instructions(*agent_);
+    request->model = agent_->model.value_or("");
+    request->temperature = agent_->temperature;
+    if (!agent_->tools.empty()) request->tools = toolbox_.declarations(agent_->tools);
   } else if (options_.tools) {
     request->tools = toolbox_.declarations();
   }
@@ -285,11 +310,17 @@ void Turn::plan(ModelAnswer answer, Effects& out) {
   out.push_back(std::move(record));
 }
 
+/// An agent's models may call its own tools only.
+bool Turn::may_call(const ToolCall& call) const {
+  return !agent_ ||
+         std::find(agent_->tools.begin(), agent_->tools.end(), call.name) != agent_->tools.end();
+}
+
 void Turn::act(std::vector<ToolCall> calls, Effects& out) {
   state_ = State::acting;
   std::vector<ToolCall> runnable;
   for (ToolCall& call : calls) {
-    const Status status = toolbox_.check(call);
+    const Status status = may_call(call) ? toolbox_.check(call) : no_such_tool(call);
     if (status) {
       runnable.push_back(std::move(call));
     } else {

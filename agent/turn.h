@@ -2,9 +2,10 @@
 // Pure: no clock, no I/O, no threads. The session actor owns it, carries the effects out in order,
 // and feeds their outcomes back. The same inputs always give the same effects.
 //
-// A session with a stack first finds the tool that answers and, where that answers from documents,
-// what it answers from (begin ──> deciding ──> retrieving ──> prepared ──durable──> calling); its
-// models are told of no tools.
+// A session of the platform first finds its agent (begin ──> finding_agent), which says what the
+// models are told. A session with a stack first finds the tool that answers and, where that answers
+// from documents, what it answers from (begin ──> deciding ──> retrieving ──> prepared ──durable──>
+// calling); its models are told of no tools.
 //
 //   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> acted
 //             │  ^                                                                           │
@@ -30,6 +31,7 @@
 #include "agent/toolbox.h"
 #include "schemas/event.h"
 #include "schemas/model_call.h"
+#include "schemas/platform.h"
 
 namespace parlance::agent {
 
@@ -75,8 +77,18 @@ struct RetrievalFailed {
   std::string detail;
 };
 
-using Input = std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded,
-                           CancelAsked, TimeUp, SteerArrived, PassagesFound, RetrievalFailed>;
+/// What a FindAgent came to.
+struct AgentFound {
+  AgentSettings agent;
+};
+struct AgentNotFound {
+  Errc code = Errc::not_found;
+  std::string detail;
+};
+
+using Input =
+    std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded, CancelAsked,
+                 TimeUp, SteerArrived, PassagesFound, RetrievalFailed, AgentFound, AgentNotFound>;
 
 // ---- Effects ----
 
@@ -97,6 +109,8 @@ struct Retrieve {
   std::size_t tool = 0;  ///< Index in the stack.
   std::string query;
 };
+/// Look up the session's agent; answer with AgentFound or AgentNotFound.
+struct FindAgent {};
 /// Make these durable as one unit, then show them. When `step`, answer with StepDurable.
 struct Record {
   std::vector<Event> events;
@@ -107,7 +121,8 @@ struct Show {
   PassingEvent event;
 };
 
-using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Retrieve, Record, Show>;
+using Effect =
+    std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Retrieve, FindAgent, Record, Show>;
 using Effects = std::vector<Effect>;
 
 /// What the model is told of calls that did not end within Options::tool_timeout.
@@ -122,6 +137,7 @@ class Turn {
     std::vector<StepRecorded> steps;   ///< Of this run, recorded before a crash.
     std::string text_shown;            ///< Of a call that a crash ended; clients may hold it.
     const Stack* stack = nullptr;      ///< What answers, in a client's session; outlives the turn.
+    bool of_agent = false;             ///< An agent answers, in a session of the platform.
   };
 
   /// `options` and `toolbox` must outlive the turn.
@@ -147,6 +163,7 @@ class Turn {
  private:
   enum class State : unsigned char {
     begun,
+    finding_agent,
     deciding,
     retrieving,
     prepared,
@@ -158,6 +175,7 @@ class Turn {
   };
 
   const std::string& query() const { return conversation_[history_size_].text; }
+  void go_on(Effects& out);
   void find_tool(Effects& out);
   void ask_for_tool(const std::string* refused, Effects& out);
   void take_decision(ModelAnswer answer, Effects& out);
@@ -168,6 +186,7 @@ class Turn {
   std::shared_ptr<ModelRequest> new_request() const;
   void call_model(Effects& out);
   void plan(ModelAnswer answer, Effects& out);
+  bool may_call(const ToolCall& call) const;
   void act(std::vector<ToolCall> calls, Effects& out);
   void finish_tools(std::vector<ToolResult> results, Effects& out);
   void answer(ModelAnswer answer, Effects& out);
@@ -203,6 +222,10 @@ class Turn {
   bool choice_recorded_ = false;     ///< Before a crash.
   bool repaired_ = false;            ///< The decision maker was asked a second time.
   PassagesFound found_;
+
+  // In a session of the platform.
+  bool of_agent_;
+  std::optional<AgentSettings> agent_;
 };
 
 }  // namespace parlance::agent

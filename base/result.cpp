@@ -36,6 +36,8 @@ const char* to_string(Errc code) noexcept {
       return "unsupported";
     case Errc::unprocessable:
       return "unprocessable";
+    case Errc::outdated:
+      return "outdated";
   }
   return "internal";
 }

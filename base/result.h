@@ -26,6 +26,7 @@ enum class Errc : unsigned char {
   too_large,            ///< Over a limit of size that waiting does not change.
   unsupported,          ///< Of a type that is not taken here.
   unprocessable,        ///< Well-formed, but what it holds cannot be used.
+  outdated,             ///< It was changed meanwhile; look at it again.
 };
 
 /// The name of `code` as written in logs and tests, such as "invalid_argument".

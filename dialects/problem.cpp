@@ -28,6 +28,8 @@ std::string_view title_of(int status) noexcept {
       return "Request Timeout";
     case 409:
       return "Conflict";
+    case 412:
+      return "Precondition Failed";
     case 413:
       return "Content Too Large";
     case 414:
@@ -119,6 +121,8 @@ int status_of(Errc code) noexcept {
       return 422;
     case Errc::too_large:
       return 413;
+    case Errc::outdated:
+      return 412;
     case Errc::unsupported:
       return 415;
     case Errc::failed_precondition:

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include <fmt/format.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
@@ -278,7 +279,7 @@ std::string encode_request(const ModelRequest& request, const EncodeOptions& opt
   std::string out;
   out.reserve(text_bytes + text_bytes / 16 + tools.size() + 256);
   out += '{';
-  append_member(out, "model", options.model);
+  append_member(out, "model", request.model.empty() ? options.model : request.model);
   out += R"(,"stream":true,"stream_options":{"include_usage":true},"messages":[)";
   std::span<const ChatMessage> messages(request.messages);
   if (!request.passages.empty()) {
@@ -297,6 +298,8 @@ std::string encode_request(const ModelRequest& request, const EncodeOptions& opt
     out += options.max_completion_tokens ? ",\"max_completion_tokens\":" : ",\"max_tokens\":";
     json::append_int(out, static_cast<std::int64_t>(request.answer_tokens_max));
   }
+  if (request.temperature)
+    fmt::format_to(std::back_inserter(out), ",\"temperature\":{}", *request.temperature);
   if (request.tools != nullptr && !request.tools->empty()) {
     out += ",\"tools\":";
     out += tools;

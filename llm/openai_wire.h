@@ -23,7 +23,7 @@
 namespace parlance::llm {
 
 struct EncodeOptions {
-  std::string_view model;
+  std::string_view model;  ///< Where the request names none.
   /// OpenAI itself wants `max_completion_tokens`; most compatible servers know `max_tokens` only.
   bool max_completion_tokens = false;
 };

@@ -12,6 +12,7 @@ namespace parlance {
 enum class Scope : std::uint8_t {
   temporary = 0,   ///< Ends with its close, and what it stored with it.
   persistent = 1,  ///< Can be authorized again with its secret, also after a close or a restart.
+  platform = 2,    ///< No client's: a session of the platform, which has an agent.
 };
 
 /// "temporary", "persistent".
@@ -33,7 +34,8 @@ enum class LifecycleCommand : std::uint8_t {
   check,        ///< Changes nothing: may this client still come in?
   initialize,   ///< ON_INIT.
   close,        ///< ON_CLOSE. Of a temporary session nothing stays but that it was.
-  expire,       ///< Closes a temporary session that nobody can come into any more.
+  expire,       ///< Closes a temporary session that nobody can come into any more, and a platform
+                ///< session that was deleted.
 };
 
 /// What is kept of a client beside its session's log; its id is the session's.

@@ -20,6 +20,7 @@ enum class Kind : std::uint8_t {
   run_failed = 4,
   lifecycle_changed = 5,
   documents_stored = 6,
+  message_retried = 7,  // A message_accepted, and what it runs again.
 };
 
 void write(Writer& w, const ModelUsage& usage) {
@@ -38,6 +39,7 @@ void write(Writer& w, const MessageAccepted& e) {
   w.byte(static_cast<std::uint8_t>(e.on_busy));
   w.text(e.message_id.text);
   w.text(e.text);
+  if (!e.retry_of.text.empty()) w.text(e.retry_of.text);
 }
 
 void write(Writer& w, const StepRecorded& e) {
@@ -83,7 +85,7 @@ void write(Writer& w, const DocumentsStored& e) {
   w.texts(e.document_ids);
 }
 
-Event read_message_accepted(Reader& r) {
+MessageAccepted read_message_accepted(Reader& r) {
   MessageAccepted e;
   e.on_busy = static_cast<OnBusy>(r.byte_up_to(static_cast<std::uint8_t>(OnBusy::steer)));
   e.message_id.text = r.text();
@@ -122,7 +124,7 @@ Event read_run_ended(Reader& r) {
 
 Event read_run_failed(Reader& r) {
   RunFailed e;
-  e.code = static_cast<Errc>(r.byte_up_to(static_cast<std::uint8_t>(Errc::unprocessable)));
+  e.code = static_cast<Errc>(r.byte_up_to(static_cast<std::uint8_t>(Errc::outdated)));
   e.message_id.text = r.text();
   e.error = r.text();
   e.usage = read_usage(r);
@@ -153,7 +155,9 @@ std::string encode(const Event& event, WallTime time) {
   std::string out;
   Writer w(out);
   w.byte(kVersion);
-  w.byte(static_cast<std::uint8_t>(kKinds[event.index()]));
+  const auto* message = std::get_if<MessageAccepted>(&event);
+  const bool retried = message != nullptr && !message->retry_of.text.empty();
+  w.byte(static_cast<std::uint8_t>(retried ? Kind::message_retried : kKinds[event.index()]));
   w.number(static_cast<std::uint64_t>(time.ms));
   std::visit([&w](const auto& e) { write(w, e); }, event);
   return out;
@@ -169,6 +173,12 @@ Result<DecodedEvent> decode(std::string_view bytes) {
     case Kind::message_accepted:
       out.event = read_message_accepted(r);
       break;
+    case Kind::message_retried: {
+      MessageAccepted message = read_message_accepted(r);
+      message.retry_of.text = r.text();
+      out.event = std::move(message);
+      break;
+    }
     case Kind::step_recorded:
       out.event = read_step_recorded(r);
       break;

@@ -25,6 +25,9 @@ struct SubmitMessage {
   std::string idempotency_key;  ///< Empty when the caller gave none.
   /// From the session's own client: refused unless the session was authorized and initialized.
   bool of_client = false;
+  /// The id was drawn for this request: a repeat of its key is the same message when the text is.
+  bool drawn_id = false;
+  MessageId retry_of;  ///< The message that this one runs again; empty: none.
 };
 
 /// Ends one message's run, or takes it out of the queue. Without an id: the run in progress.

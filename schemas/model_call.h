@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,8 @@ struct ModelRequest {
   std::shared_ptr<const std::vector<ToolDeclaration>> tools;  ///< Null or empty: no tools.
   std::uint64_t answer_tokens_max = 0;                        ///< 0: the provider's default.
   std::string provider;  ///< The one to call, by its name; empty: the configured ones in order.
+  std::string model;     ///< Empty: the provider's.
+  std::optional<double> temperature;  ///< Unset: the provider's.
 
   /// What the answer is to be made from, best first; empty: whatever the model knows.
   std::vector<ModelPassage> passages;

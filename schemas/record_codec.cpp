@@ -1,5 +1,7 @@
 #include "schemas/record_codec.h"
 
+#include <bit>
+
 #include "schemas/fields.h"
 
 namespace parlance {
@@ -41,7 +43,7 @@ Result<ClientRecord> decode_client(std::string_view bytes) {
   Reader r(bytes);
   if (r.byte() != kVersion) return Error{Errc::corrupted, "a client of an unknown version"};
   ClientRecord client;
-  client.scope = static_cast<Scope>(r.byte_up_to(static_cast<std::uint8_t>(Scope::persistent)));
+  client.scope = static_cast<Scope>(r.byte_up_to(static_cast<std::uint8_t>(Scope::platform)));
   client.state = static_cast<LifecycleState>(
       r.byte_up_to(static_cast<std::uint8_t>(LifecycleState::deactivated)));
   client.secret_hash = r.text();
@@ -109,6 +111,90 @@ Result<Passage> decode_passage(std::string_view bytes) {
   passage.text = r.text();
   passage.terms = r.text();
   return checked(r, std::move(passage), "a passage");
+}
+
+namespace {
+
+void write(Writer& w, const std::optional<std::string>& text) {
+  w.byte(text ? 1 : 0);
+  if (text) w.text(*text);
+}
+
+std::optional<std::string> read_optional_text(Reader& r) {
+  if (r.byte_up_to(1) == 0) return std::nullopt;
+  return r.text();
+}
+
+/// What agents and platform sessions begin with.
+template <class Entity>
+void write_head(Writer& w, const Entity& entity) {
+  w.text(entity.id.text);
+  w.number(static_cast<std::uint64_t>(entity.created_at.ms));
+  w.number(static_cast<std::uint64_t>(entity.updated_at.ms));
+  w.number(entity.version);
+}
+
+template <class Entity>
+Entity read_head(Reader& r) {
+  Entity entity;
+  entity.id.text = r.text();
+  entity.created_at.ms = static_cast<std::int64_t>(r.number());
+  entity.updated_at.ms = static_cast<std::int64_t>(r.number());
+  entity.version = r.number();
+  return entity;
+}
+
+}  // namespace
+
+std::string encode(const Agent& agent) {
+  std::string out;
+  Writer w = begin(out);
+  write_head(w, agent);
+  const AgentSettings& settings = agent.settings;
+  w.text(settings.name);
+  write(w, settings.description);
+  w.text(settings.prompt);
+  write(w, settings.model);
+  w.byte(settings.temperature ? 1 : 0);
+  if (settings.temperature) w.number(std::bit_cast<std::uint64_t>(*settings.temperature));
+  write(w, settings.voice);
+  w.texts(settings.tools);
+  return out;
+}
+
+Result<Agent> decode_agent(std::string_view bytes) {
+  Reader r(bytes);
+  if (r.byte() != kVersion) return Error{Errc::corrupted, "an agent of an unknown version"};
+  auto agent = read_head<Agent>(r);
+  AgentSettings& settings = agent.settings;
+  settings.name = r.text();
+  settings.description = read_optional_text(r);
+  settings.prompt = r.text();
+  settings.model = read_optional_text(r);
+  if (r.byte_up_to(1) == 1) settings.temperature = std::bit_cast<double>(r.number());
+  settings.voice = read_optional_text(r);
+  settings.tools = r.texts();
+  return checked(r, std::move(agent), "an agent");
+}
+
+std::string encode(const PlatformSession& session) {
+  std::string out;
+  Writer w = begin(out);
+  write_head(w, session);
+  w.text(session.settings.agent.text);
+  write(w, session.settings.title);
+  w.text(session.settings.metadata);
+  return out;
+}
+
+Result<PlatformSession> decode_platform_session(std::string_view bytes) {
+  Reader r(bytes);
+  if (r.byte() != kVersion) return Error{Errc::corrupted, "a session of an unknown version"};
+  auto session = read_head<PlatformSession>(r);
+  session.settings.agent.text = r.text();
+  session.settings.title = read_optional_text(r);
+  session.settings.metadata = r.text();
+  return checked(r, std::move(session), "a platform session");
 }
 
 }  // namespace parlance

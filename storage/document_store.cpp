@@ -34,7 +34,8 @@ void Store::drop_set(const SessionId& session, std::uint64_t set) {
 void Store::add_to_batch(const SessionId& session, const Beside& beside, EventSeq last) {
   rocksdb::WriteBatch& batch = engine_->batch;
   if (beside.erase) {
-    erase(session, last);
+    const bool of_platform = beside.client && beside.client->scope == Scope::platform;
+    erase(session, of_platform ? 1 : 2, last);
     batch.Put(documents_, keys::set(keys::kBegunPrefix, session, kErasedBytes), "");
   }
   if (beside.client) batch.Put(ids_, keys::client(session), encode(*beside.client));
@@ -55,15 +56,15 @@ void Store::add_to_batch(const SessionId& session, const Beside& beside, EventSe
 
 /// Key by key where new keys are put by hints: this version of RocksDB takes the hint of a key for
 /// that of a range, and ends the process. There are few such keys beside the passages.
-void Store::erase(const SessionId& session, EventSeq last) {
+void Store::erase(const SessionId& session, EventSeq first, EventSeq last) {
   rocksdb::WriteBatch& batch = engine_->batch;
   const auto erase_kind = [&](rocksdb::ColumnFamilyHandle* family, char kind) {
     PrefixIterator it(*db_, family, keys::prefix(kind, session));
     for (it.seek_first(); it.valid(); it.next()) batch.Delete(family, slice(it.key()));
   };
-  for (const char kind : {'m', 'k', 'i'}) erase_kind(ids_, kind);
+  for (const char kind : {'m', 'k', 'n'}) erase_kind(ids_, kind);
   erase_kind(db_->DefaultColumnFamily(), 'p');
-  for (EventSeq seq = 2; seq <= last; ++seq) batch.Delete(keys::event(session, seq));
+  for (EventSeq seq = first; seq <= last; ++seq) batch.Delete(keys::event(session, seq));
   for (const char kind : {'d', 'v', 'w', keys::kBegunPrefix}) {
     const std::string begin = keys::prefix(kind, session);
     batch.DeleteRange(documents_, begin, keys::past(begin));
@@ -137,7 +138,7 @@ Status Store::scrub(std::span<const SessionId> sessions) {
     status = db_->CompactRange(compact, family, &from, &to);
   };
   for (const SessionId& session : sessions) {
-    for (const char kind : {'m', 'k', 'i'}) compact_kind(ids_, session, kind);
+    for (const char kind : {'m', 'k', 'n'}) compact_kind(ids_, session, kind);
     for (const char kind : {'d', 'v', 'w'}) compact_kind(documents_, session, kind);
     for (const char kind : {'e', 'p'}) compact_kind(db_->DefaultColumnFamily(), session, kind);
   }

@@ -10,7 +10,7 @@
 //   'p' session 0x00 part(4, big endian)    part 0: message id; part n: text of an answer that is
 //                                           still being written
 //   's' session                             schemas/record_codec.h client
-//   'i' session 0x00 digest(16)             set(8) that has the document; of SHA-256 of its id,
+//   'n' session 0x00 digest(16)             set(8) that has the document; of SHA-256 of its id,
 //                                           since keys outlive what they name: in tombstones, and
 //                                           in the engine's list of its files
 //   'd' session 0x00 set(8)                 schemas/record_codec.h set of documents
@@ -18,6 +18,11 @@
 //   'w' session 0x00 set(8) tool(1) index(4)  its embedding for the set's tool of that number:
 //                                           32-bit floats, little endian
 //   'g' session 0x00 set(8)                 empty: the set is being written, and is to be removed
+//   'a' agent id                            schemas/record_codec.h agent
+//   'b' session id                          schemas/record_codec.h platform session
+//   'x' agent id 0x00 session id            empty: the agent has the session
+//   'q' kind(1) idempotency key             digest(32) of the request, and then the agent ('a') or
+//                                           the platform session ('b') that it made, as it was then
 // A session id never contains 0x00, so no session's keys are a prefix of another's.
 #pragma once
 
@@ -34,10 +39,13 @@ inline constexpr std::string_view kSchema = "!schema";
 inline constexpr std::string_view kEpoch = "!epoch";
 inline constexpr char kUnfinishedPrefix = 'u';
 inline constexpr char kBegunPrefix = 'g';
-/// The column family of 'm', 'k', 's' and 'i': looked up often, found rarely.
+/// The column family of 'm', 'k', 's' and 'n': looked up often, found rarely.
 inline constexpr std::string_view kIdFamily = "ids";
-/// The column family of 'd', 'v', 'w' and 'g'; all others are in the default one.
+/// The column family of 'd', 'v', 'w' and 'g'; all others but the platform's are in the default
+/// one.
 inline constexpr std::string_view kDocumentFamily = "documents";
+/// The column family of 'a', 'b', 'x' and 'q'.
+inline constexpr std::string_view kPlatformFamily = "platform";
 
 inline void append_be64(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
@@ -111,7 +119,29 @@ inline std::string client(const SessionId& session) {
 }
 
 inline std::string document_id(const SessionId& session, std::string_view id) {
-  return prefix('i', session).append(sha256(id), 0, 16);
+  return prefix('n', session).append(sha256(id), 0, 16);
+}
+
+inline std::string agent(std::string_view id) {
+  return std::string("a").append(id);
+}
+
+inline std::string platform_session(std::string_view id) {
+  return std::string("b").append(id);
+}
+
+/// The prefix of an agent's sessions.
+inline std::string sessions_of(std::string_view agent_id) {
+  return std::string("x").append(agent_id).append(1, '\0');
+}
+
+inline std::string session_of(std::string_view agent_id, std::string_view session) {
+  return sessions_of(agent_id).append(session);
+}
+
+/// `kind`: of what the request made.
+inline std::string request(char kind, std::string_view idempotency_key) {
+  return std::string{'q', kind}.append(idempotency_key);
 }
 
 /// 'd' or 'g' of a set, or the prefix of its keys of the kind 'v' or 'w'.

@@ -69,6 +69,43 @@ Result<std::uint64_t> move_ids(Engine& engine) {
   return moved;
 }
 
+constexpr char kOldDocumentIds = 'i';
+
+Result<std::uint64_t> count_document_ids(const Engine& engine) {
+  std::uint64_t count = 0;
+  PrefixIterator it(*engine.db, engine.family(keys::kIdFamily), std::string(1, kOldDocumentIds));
+  for (it.seek_first(); it.valid(); it.next()) ++count;
+  if (const Status ok = it.status("counting document ids"); !ok) return ok.error();
+  return count;
+}
+
+/// What is left under the old keys is what is left to do.
+Result<std::uint64_t> hash_document_ids(Engine& engine) {
+  rocksdb::ColumnFamilyHandle* const ids = engine.family(keys::kIdFamily);
+  std::uint64_t moved = 0;
+  rocksdb::WriteBatch batch;
+  const auto write = [&]() -> Status {
+    const auto status = engine.db->Write({}, &batch);
+    if (!status.ok()) return to_error(status, "hashing document ids");
+    moved += batch.Count() / 2;
+    batch.Clear();
+    return {};
+  };
+  PrefixIterator it(*engine.db, ids, std::string(1, kOldDocumentIds));
+  for (it.seek_first(); it.valid(); it.next()) {
+    const std::string_view name = it.key().substr(1);
+    const std::size_t end = std::min(name.find('\0'), name.size() - 1);
+    const SessionId session{std::string(name.substr(0, end))};
+    batch.Put(ids, keys::document_id(session, name.substr(end + 1)), slice(it.value()));
+    batch.Delete(ids, slice(it.key()));
+    if (batch.Count() < 2 * kBatchRecords) continue;
+    if (const Status ok = write(); !ok) return ok.error();
+  }
+  if (const Status ok = it.status("hashing document ids"); !ok) return ok.error();
+  if (const Status ok = write(); !ok) return ok.error();
+  return moved;
+}
+
 /// The number stored at `key`; nothing when the key is absent.
 Result<std::optional<std::uint64_t>> read_number(rocksdb::DB& db, std::string_view key) {
   std::string text;
@@ -262,6 +299,11 @@ std::span<const Migration> migrations() {
        {std::string(keys::kIdFamily), std::string(keys::kDocumentFamily)},
        count_ids,
        move_ids},
+      {3,
+       "documents named by digests of their ids; agents and their sessions",
+       {std::string(keys::kPlatformFamily)},
+       count_document_ids,
+       hash_document_ids},
   };
   return steps;
 }

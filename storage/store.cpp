@@ -16,15 +16,16 @@
 namespace parlance::storage {
 namespace {
 
-/// True when both are the same message with the same text.
-Result<bool> same_message(std::string_view first_bytes, std::string_view second_bytes) {
+/// True when `second` is the first message again, with the same text.
+Result<bool> same_message(std::string_view first_bytes, const AppendRecord& repeat) {
   const auto first = decode(first_bytes);
-  const auto second = decode(second_bytes);
+  const auto second = decode(repeat.bytes);
   if (!first) return first.error();
   if (!second) return second.error();
   const auto* a = std::get_if<MessageAccepted>(&first->event);
   const auto* b = std::get_if<MessageAccepted>(&second->event);
-  return a != nullptr && b != nullptr && a->message_id == b->message_id && a->text == b->text;
+  return a != nullptr && b != nullptr && a->text == b->text && a->retry_of == b->retry_of &&
+         (repeat.drawn_id || a->message_id == b->message_id);
 }
 
 /// One session's events, walked through an iterator that stays inside the session's keys.
@@ -90,6 +91,7 @@ Store::Store(std::unique_ptr<Engine> engine, std::uint64_t epoch)
       db_(engine_->db.get()),
       ids_(engine_->family(keys::kIdFamily)),
       documents_(engine_->family(keys::kDocumentFamily)),
+      platform_(engine_->family(keys::kPlatformFamily)),
       epoch_(epoch) {}
 
 Store::~Store() = default;
@@ -128,7 +130,7 @@ Result<std::optional<Store::Placed>> Store::find_first(const SessionId& session,
   std::string bytes;
   const auto status = db_->Get({}, keys::event(session, seq), &bytes);
   if (!status.ok()) return to_error(status, "reading the first message of an id");
-  const auto same = same_message(bytes, record.bytes);
+  const auto same = same_message(bytes, record);
   if (!same) return same.error();
   const bool adds_key = *same && !record.idempotency_key.empty() && !key_found.ok();
   return std::optional<Placed>{{{seq, true, *same}, adds_key}};
@@ -153,7 +155,7 @@ Result<std::vector<Store::Placed>> Store::place(const AppendRequest& request) co
           other.message_id == record.message_id ||
           (!record.idempotency_key.empty() && other.idempotency_key == record.idempotency_key);
       if (!same_name || other.message_id.empty() || !placed[i].outcome.recorded()) continue;
-      const auto same = same_message(other.bytes, record.bytes);
+      const auto same = same_message(other.bytes, record);
       if (!same) return same.error();
       *first = Placed{{placed[i].outcome.seq, true, *same}, false};
     }

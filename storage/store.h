@@ -24,6 +24,7 @@
 #include "schemas/event.h"
 #include "schemas/ids.h"
 #include "schemas/query.h"
+#include "storage/catalog.h"
 #include "storage/options.h"
 
 namespace rocksdb {
@@ -42,6 +43,7 @@ struct AppendRecord {
   /// Set for a MessageAccepted, empty otherwise: the record is dropped when the log has this id.
   std::string message_id;
   std::string idempotency_key;  ///< Likewise; empty when the client gave none.
+  bool drawn_id = false;        ///< Nobody knows its id yet: it may repeat a message of another id.
   bool only_if_known = false;   ///< Asks only whether it is a duplicate; never recorded.
 };
 
@@ -58,7 +60,8 @@ struct Beside {
   std::optional<std::uint64_t> begun_set;    ///< Passages of this set follow; not there until...
   std::optional<DocumentSet> stored_set;     ///< ...it is whole: the set is there from now on...
   std::optional<std::uint64_t> dropped_set;  ///< ...or given up: nothing of it stays.
-  /// Removes all that the session has but its client, its first event and what this request adds.
+  /// Removes all that the session has but its client, its first event (of a platform session that,
+  /// too) and what this request adds.
   bool erase = false;
 };
 
@@ -113,13 +116,15 @@ struct PassageBatch {
 
 /// A set that was begun and is not there. What was written of it is to be removed wherever it is;
 /// then this is. kWholeSession: all that the session had. kErasedBytes: the session was erased, and
-/// its bytes may be in files until a scrub().
+/// its bytes may be in files until a scrub(). kDeletedSession: a platform session was deleted, and
+/// its log is to be erased.
 struct BegunSet {
   SessionId session;
   std::uint64_t set = 0;
 };
 inline constexpr std::uint64_t kWholeSession = 0;
 inline constexpr std::uint64_t kErasedBytes = ~std::uint64_t{0};
+inline constexpr std::uint64_t kDeletedSession = kErasedBytes - 1;
 
 /// A passage as an index is made from it.
 struct StoredPassage {
@@ -182,6 +187,26 @@ class Store {
   /// Those of `ids` that are there, in that order.
   Result<std::vector<PassageText>> passage_texts(const SessionId& session,
                                                  std::span<const PassageId> ids) const;
+  // ---- Agents and platform sessions ----
+
+  /// Makes all of `changes` durable, with one sync, and tells what each came to; the changes are
+  /// used up. Thread: persistence. Errors of all: unavailable; of one: see storage/catalog.h.
+  Result<std::vector<Result<CatalogOutcome>>> change_catalog(std::span<CatalogChange> changes);
+
+  /// Errors of all: not_found, unavailable, corrupted.
+  Result<Agent> agent(const AgentId& id) const;
+  Result<PlatformSession> platform_session(const SessionId& id) const;
+  /// The agent that answers in a session.
+  Result<Agent> agent_of(const SessionId& id) const;
+  /// Nothing: it is not there, or only on the disk. Never blocks.
+  std::optional<Agent> agent_in_memory(const AgentId& id) const;
+  std::optional<PlatformSession> platform_session_in_memory(const SessionId& id) const;
+  /// Newest first. Errors: unavailable, corrupted.
+  Result<std::vector<Agent>> agents(const ListRange& range) const;
+  /// Of `agent`, or all.
+  Result<std::vector<PlatformSession>> platform_sessions(const ListRange& range,
+                                                         const std::optional<AgentId>& agent) const;
+
   /// Lets the files forget what an erase removed: the bytes are gone from the disk afterwards.
   /// Takes long. Any thread. Errors: unavailable.
   Status scrub(std::span<const SessionId> sessions);
@@ -220,12 +245,13 @@ class Store {
   void add_to_batch(const AppendRequest& request, std::span<const Placed> placed);
   void add_to_batch(const SessionId& session, const Beside& beside, EventSeq last);
   void drop_set(const SessionId& session, std::uint64_t set);
-  void erase(const SessionId& session, EventSeq last);
+  void erase(const SessionId& session, EventSeq first, EventSeq last);
 
   std::unique_ptr<Engine> engine_;
   rocksdb::DB* db_;                         ///< The engine's.
   rocksdb::ColumnFamilyHandle* ids_;        ///< The engine's.
   rocksdb::ColumnFamilyHandle* documents_;  ///< The engine's.
+  rocksdb::ColumnFamilyHandle* platform_;   ///< The engine's.
   std::uint64_t epoch_;
   std::atomic<bool> failed_{false};
 };

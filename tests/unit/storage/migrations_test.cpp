@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kBoundaryVariable = "PARLANCE_TEST_MIGRATION_BOUNDARY";
 constexpr const char* kDirectoryVariable = "PARLANCE_TEST_MIGRATION_DIRECTORY";
-constexpr std::uint64_t kNewest = 2;
+constexpr std::uint64_t kNewest = 3;
 /// "plain", "tools", "arabic", each with one event for each of its messages' steps and ends.
 constexpr std::size_t kPlainEvents = 9;
 /// Ids and keys of the five messages with an end and of the one without.
@@ -119,7 +119,7 @@ std::vector<Migration> steps_with_boundaries(std::function<void(int)> reach) {
                  }});
   return out;
 }
-constexpr int kBoundaries = 4;
+constexpr int kBoundaries = 6;
 
 /// Runs this program again, for the hidden test below; returns how it ended.
 int die_at(int boundary, const std::string& directory) {
@@ -206,8 +206,8 @@ TEST_CASE("a plan counts what is to do and changes no file") {
   const auto before = snapshot(old.path());
   const auto plan = must(plan_migration(old.options()));
   CHECK(plan.layout == 1);
-  REQUIRE(plan.steps.size() == 1);
-  CHECK(plan.steps[0].layout == kNewest);
+  REQUIRE(plan.steps.size() == kNewest - 1);
+  CHECK(plan.steps[0].layout == 2);
   CHECK(plan.steps[0].records == kIds);
   CHECK(snapshot(old.path()) == before);
 }
@@ -223,7 +223,7 @@ TEST_CASE("a store of an older layout is not opened unless it may be migrated") 
   const auto store = Store::open(old.options());
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == Errc::failed_precondition);
-  CHECK(store.error().detail.find("has layout 1, this program writes 2; `parlance migrate`") !=
+  CHECK(store.error().detail.find("has layout 1, this program writes 3; `parlance migrate`") !=
         std::string::npos);
   CHECK(snapshot(old.path()) == before);
 }
@@ -236,13 +236,22 @@ TEST_CASE("a store with a column family of a newer layout is refused and left as
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == Errc::failed_precondition);
   CHECK(store.error().detail ==
-        "the store has layout 3, this program knows 2; use the newer program that wrote it");
+        "the store has layout 4, this program knows 3; use the newer program that wrote it");
   CHECK(snapshot(old.path()) == before);
+}
+
+TEST_CASE("a document of a store of an older layout is still known by its id") {
+  const OldStore old("store_2");
+  const auto store = must(Store::open(old.options(), OldLayout::migrate));
+  const SessionId session{"pbcmwYpDG9D_ifOooOMAaw"};
+  CHECK(must(store->has_document(session, "moon")));
+  CHECK(must(store->has_document(session, "qamar")));
+  CHECK_FALSE(must(store->has_document(session, "sun")));
 }
 
 TEST_CASE("a store that is open is neither planned nor migrated") {
   const OldStore old("store_2");
-  const auto store = must(Store::open(old.options()));
+  const auto store = must(Store::open(old.options(), OldLayout::migrate));
   for (const auto& refused : {plan_migration(old.options()), migrate(old.options())}) {
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == Errc::unavailable);
