@@ -61,3 +61,45 @@ function(parlance_program name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
   add_dependencies(programs ${name})
 endfunction()
+
+# parlance_embed(<folder> <name> FILES <files>)
+# Puts files into parlance_<folder>; `std::span<const EmbeddedFile> parlance::<folder>::<name>()`, for
+# the folder to declare, has them in this order. Files that the build makes must be made by a rule
+# of the same CMakeLists.txt.
+function(parlance_embed folder name)
+  cmake_parse_arguments(ARG "" "" "FILES" ${ARGN})
+  set(number 0)
+  foreach(file IN LISTS ARG_FILES)
+    get_filename_component(file_name "${file}" NAME)
+    set(symbol "parlance_${folder}_${name}_${number}")
+    string(APPEND bytes ".global ${symbol}\n${symbol}:\n.incbin \"${file}\"\n.global ${symbol}_end\n${symbol}_end:\n")
+    string(APPEND symbols "extern \"C\" const char ${symbol}[];\nextern \"C\" const char ${symbol}_end[];\n")
+    string(APPEND entries
+      "    {\"${file_name}\", {${symbol}, static_cast<std::size_t>(${symbol}_end - ${symbol})}},\n")
+    math(EXPR number "${number} + 1")
+  endforeach()
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp")
+  file(CONFIGURE OUTPUT "${source}" @ONLY CONTENT [[
+#include <cstddef>
+#include <span>
+
+#include "base/embedded_file.h"
+
+asm(R"(.section .rodata
+@bytes@.previous
+)");
+@symbols@
+namespace parlance::@folder@ {
+
+std::span<const EmbeddedFile> @name@();
+std::span<const EmbeddedFile> @name@() {
+  static const EmbeddedFile files[] = {
+@entries@  };
+  return files;
+}
+
+}  // namespace parlance::@folder@
+]])
+  set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${ARG_FILES}")
+  target_sources(parlance_${folder} PRIVATE "${source}")
+endfunction()
