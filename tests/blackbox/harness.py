@@ -287,7 +287,7 @@ class Chroma(Process):
     end_signal = signal.SIGINT  # On SIGTERM it dies like any program that does not know it.
 
     def __init__(self, folder):
-        assert self.PROGRAM.exists(), "Chroma is not installed: run scripts/setup_chroma"
+        assert self.PROGRAM.exists(), "Chroma is not installed: run scripts/setup_npm chroma"
         super().__init__("chroma")
         self.data = pathlib.Path(folder) / "chroma"
         self.port = None
