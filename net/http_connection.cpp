@@ -401,6 +401,8 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
     return refuse(415, "the body must be application/json");
   }
   request.idempotency_key = text(incoming.parser.get()["Idempotency-Key"]);
+  request.accept_encoding = incoming.header(http::field::accept_encoding);
+  request.if_none_match = incoming.header(http::field::if_none_match);
   return check_body(incoming);
 }
 

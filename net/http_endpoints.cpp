@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "dialects/step_stream.h"
+#include "net/api_docs_endpoints.h"
 #include "net/await_reply.h"
 #include "net/kiss_endpoints.h"
 
@@ -39,6 +40,8 @@ HttpResponse about() {
               "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
               "stored\n"
               "  POST       /auth /sessions /queries /documents, WebSocket /ws: the KISS stack\n"
+              "  GET        /api/v1/docs /api/v1/redoc   the agent platform; also openapi.json and "
+              "asyncapi.json there\n"
               "  GET        /healthz /readyz /metrics\n"
               "\n"
               "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
@@ -290,6 +293,12 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::kiss_documents:
     case Endpoint::kiss_passage:
       co_return co_await answer_kiss(core, request, on_leave);
+    case Endpoint::openapi:
+    case Endpoint::asyncapi:
+    case Endpoint::docs:
+    case Endpoint::redoc:
+    case Endpoint::docs_file:
+      co_return api_document(request);
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
     case Endpoint::kiss_socket:

@@ -15,6 +15,8 @@ std::string_view reason_of(int status) {
       return "OK";
     case 202:
       return "Accepted";
+    case 304:
+      return "Not Modified";
     default:
       return dialects::title_of(status);
   }
@@ -54,10 +56,13 @@ std::string wire_head(int status, std::string_view request_id) {
 std::string to_wire(HttpResponse response, std::string_view request_id, bool keep_alive,
                     bool head_only) {
   std::string out = wire_head(response.status, request_id);
+  if (response.status != 304) {  // Its length would be that of what was not sent.
+    fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\nContent-Length: {}\r\n",
+                   response.content_type, response.body.size());
+  }
   fmt::format_to(std::back_inserter(out),
-                 "Content-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-                 "X-Content-Type-Options: nosniff\r\nConnection: {}\r\n",
-                 response.content_type, response.body.size(), keep_alive ? "keep-alive" : "close");
+                 "Cache-Control: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: {}\r\n",
+                 response.cache_control, keep_alive ? "keep-alive" : "close");
   for (const auto& [name, value] : response.headers) {
     fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
   }

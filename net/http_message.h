@@ -21,6 +21,8 @@ struct HttpRequest {
   RequestTarget target;
   SessionId client;             ///< Whom the access token speaks for; of KISS routes only.
   std::string idempotency_key;  ///< Empty when the client gave none.
+  std::string accept_encoding;
+  std::string if_none_match;
   std::string body;
   std::string id;  ///< X-Request-Id, of the client or of ours.
 };
@@ -30,6 +32,7 @@ struct HttpResponse {
   std::string_view content_type = "application/json";
   std::string body = {};
   std::vector<std::pair<std::string_view, std::string>> headers = {};
+  std::string_view cache_control = "no-store";
   bool close = false;                        ///< The connection ends with this answer.
   std::shared_ptr<void> until_written = {};  ///< Let go when the client has taken it, or is gone.
 };

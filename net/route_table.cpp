@@ -6,7 +6,7 @@ namespace parlance::net {
 namespace {
 
 struct Pattern {
-  std::array<std::string_view, 3> segments;  ///< "*" takes any; unused ones are empty.
+  std::array<std::string_view, 4> segments;  ///< "*" takes any; unused ones are empty.
   std::size_t size;
   std::string_view method;
   std::string_view allow;
@@ -30,6 +30,11 @@ constexpr Pattern kPatterns[] = {
     {{"documents"}, 1, "POST", "POST", Endpoint::kiss_documents},
     {{"passages", "*"}, 2, "GET", "GET, HEAD", Endpoint::kiss_passage},
     {{"ws"}, 1, "GET", "GET", Endpoint::kiss_socket},
+    {{"api", "v1", "openapi.json"}, 3, "GET", "GET, HEAD", Endpoint::openapi},
+    {{"api", "v1", "asyncapi.json"}, 3, "GET", "GET, HEAD", Endpoint::asyncapi},
+    {{"api", "v1", "docs"}, 3, "GET", "GET, HEAD", Endpoint::docs},
+    {{"api", "v1", "redoc"}, 3, "GET", "GET, HEAD", Endpoint::redoc},
+    {{"api", "v1", "docs", "*"}, 4, "GET", "GET, HEAD", Endpoint::docs_file},
 };
 
 bool matches(const Pattern& pattern, const RequestTarget& target) {

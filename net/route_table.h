@@ -26,6 +26,11 @@ enum class Endpoint : unsigned char {
   kiss_documents,  ///< POST /documents
   kiss_passage,    ///< GET /passages/{id}
   kiss_socket,     ///< GET /ws, a WebSocket
+  openapi,         ///< GET /api/v1/openapi.json
+  asyncapi,        ///< GET /api/v1/asyncapi.json
+  docs,            ///< GET /api/v1/docs, Swagger UI
+  redoc,           ///< GET /api/v1/redoc
+  docs_file,       ///< GET /api/v1/docs/{file}, what the two pages need
 };
 
 inline bool is_websocket(Endpoint endpoint) noexcept {

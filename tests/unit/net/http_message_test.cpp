@@ -25,6 +25,19 @@ TEST_CASE("an answer to HEAD tells the length of the body it leaves out") {
   CHECK(wire.ends_with("\r\n\r\n"));
 }
 
+TEST_CASE("an answer is not to be kept unless it says so") {
+  CHECK(to_wire({}, "r1", true, false).find("\r\nCache-Control: no-store\r\n") !=
+        std::string::npos);
+  CHECK(to_wire({.cache_control = "no-cache"}, "r1", true, false)
+            .find("\r\nCache-Control: no-cache\r\n") != std::string::npos);
+}
+
+TEST_CASE("an answer that nothing changed tells no length") {
+  const std::string wire = to_wire({.status = 304}, "r1", true, false);
+  CHECK(wire.starts_with("HTTP/1.1 304 Not Modified\r\n"));
+  CHECK(wire.find("\r\nContent-") == std::string::npos);
+}
+
 TEST_CASE("a problem is an answer of its own type, with the time to wait") {
   Problem problem{.status = 503, .detail = "later"};
   problem.retry_after = std::chrono::seconds(7);

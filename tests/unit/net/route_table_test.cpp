@@ -38,6 +38,12 @@ TEST_CASE("every route is found") {
   CHECK(found("HEAD", "/passages/1-17").endpoint == Endpoint::kiss_passage);
   CHECK(found("GET", "/passages/1-17").name == "1-17");
   CHECK(found("GET", "/ws").endpoint == Endpoint::kiss_socket);
+  CHECK(found("GET", "/api/v1/openapi.json").endpoint == Endpoint::openapi);
+  CHECK(found("GET", "/api/v1/asyncapi.json").endpoint == Endpoint::asyncapi);
+  CHECK(found("GET", "/api/v1/docs").endpoint == Endpoint::docs);
+  CHECK(found("HEAD", "/api/v1/redoc").endpoint == Endpoint::redoc);
+  CHECK(found("GET", "/api/v1/docs/docs.js").endpoint == Endpoint::docs_file);
+  CHECK(found("GET", "/api/v1/docs/docs.js").name == "docs.js");
 }
 
 TEST_CASE("the chat id is decoded") {
