@@ -94,7 +94,8 @@ std::size_t ascii_prefix(std::string_view bytes) noexcept {
 Result<rapidjson::Document> parse(std::string_view text) {
   if (auto flaw = find_flaw(text)) return std::move(*flaw);
   rapidjson::Document document;
-  document.Parse<rapidjson::kParseValidateEncodingFlag>(text.data(), text.size());
+  document.Parse<rapidjson::kParseValidateEncodingFlag | rapidjson::kParseFullPrecisionFlag>(
+      text.data(), text.size());
   if (document.HasParseError()) {
     return invalid_at(document.GetErrorOffset(),
                       rapidjson::GetParseError_En(document.GetParseError()));
