@@ -82,6 +82,10 @@ std::string to_json(const Problem& problem, std::string_view request_id) {
     }
     out += ']';
   }
+  if (!problem.message_id.empty()) {
+    out += R"(,"message_id":)";
+    json::append_string(out, problem.message_id);
+  }
   out += '}';
   return out;
 }

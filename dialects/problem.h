@@ -23,6 +23,8 @@ struct Problem {
   std::string detail;  ///< One sentence for people.
   std::vector<FieldError> errors = {};
   std::chrono::seconds retry_after{0};  ///< Sent as Retry-After where it is not zero.
+  /// The user's message that is kept all the same; empty: none. Told as `message_id`.
+  std::string message_id = {};
 };
 
 /// The HTTP status of `code`.
@@ -40,7 +42,7 @@ Problem malformed_body(const Error& error);
 /// 422: a body that can be read, with all that is wrong with its members.
 Problem invalid_body(std::vector<FieldError> errors);
 
-/// The body: type, title, status, detail, instance and, where there are any, errors.
+/// The body: type, title, status, detail, instance and, where there are any, errors and message_id.
 std::string to_json(const Problem& problem, std::string_view request_id);
 
 }  // namespace parlance::dialects
