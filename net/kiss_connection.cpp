@@ -166,8 +166,8 @@ asio::awaitable<KissAnswer> Answering::streamed(SessionId client, kiss::EventNam
   connection(socket_)->begin_stream(relay, name);
   std::function<void(Core&)> begin = [core = core_, socket = socket_, relay, client,
                                       message](Core& there) {
-    auto made = std::make_unique<KissRelay>(*core, socket, relay, message,
-                                            core->options().write_queue_bytes_max);
+    auto made = std::make_unique<RunRelay>(*core, socket, relay, message,
+                                           core->options().write_queue_bytes_max);
     there.add_relay(relay, std::move(made), client, {.tokens = true});
   };
   co_await at_core(*core_, home, std::move(begin));

@@ -14,7 +14,7 @@
 
 #include "dialects/kiss.h"
 #include "net/kiss_actions.h"
-#include "net/kiss_relay.h"
+#include "net/run_relay.h"
 #include "net/websocket_peer.h"
 
 namespace parlance::net {
@@ -48,7 +48,7 @@ class KissConnection final : public WebSocketPeer {
   void refuse(std::optional<std::string_view> event, const dialects::Problem& problem);
   /// Steps of this query are sent from now on as on_relayed() brings them.
   void begin_stream(std::uint64_t relay, dialects::kiss::EventName name);
-  void on_relayed(std::uint64_t relay, const Relayed& relayed);
+  void on_relayed(std::uint64_t relay, const Relayed& relayed) override;
   /// Sends the steps of `message` among `events` that were not sent yet.
   void send_missing_steps(const MessageId& message, std::span<const RecordedEvent> events);
   /// Calls `ready` when not much waits to be sent, or when the socket has gone.

@@ -16,6 +16,8 @@
 
 namespace parlance::net {
 
+struct Relayed;
+
 class StreamSocket : public Subscriber, public ReadinessListener {
  public:
   StreamSocket(Core& core, UniqueFd fd, ConnectionPermit permit, Wire wire);
@@ -30,6 +32,9 @@ class StreamSocket : public Subscriber, public ReadinessListener {
 
   /// Ends the connection in order: the node stops.
   virtual void end(std::chrono::seconds retry_after) = 0;
+
+  /// A relay of this name passes something on. Names of relays that it has not are ignored.
+  virtual void on_relayed(std::uint64_t /*relay*/, const Relayed& /*relayed*/) {}
 
  protected:
   /// The socket may be read. Must read until a read comes short, or call read_again().

@@ -1,6 +1,6 @@
-// Watches one session for one query of a KISS socket, on the session's home core, and passes the
-// steps and deltas of that query on to the socket's core. Owned by the home core, by a name that
-// the socket's core drew.
+// Watches one session for one run that a socket waits for, on the session's home core, and passes
+// the run's steps and deltas on to the socket's core. Owned by the home core, by a name that the
+// socket's core drew.
 //
 // What is on its way is bounded: past it deltas are left out until the next step, and after a step
 // that had to be left out nothing follows. The socket tells what is missing from the log.
@@ -23,11 +23,11 @@ struct Relayed {
   Frame json;
 };
 
-class KissRelay final : public Subscriber {
+class RunRelay final : public Subscriber {
  public:
   /// Passes what is told of `message` on to `socket` of `core`, of at most `bytes_max` at once.
-  KissRelay(Core& core, SocketRef socket, std::uint64_t name, MessageId message,
-            std::size_t bytes_max);
+  RunRelay(Core& core, SocketRef socket, std::uint64_t name, MessageId message,
+           std::size_t bytes_max);
 
   void send(const Frame& frame, EventSeq seq, Pace pace) override;
   std::size_t queued_bytes() const override { return 0; }
