@@ -22,6 +22,7 @@
 #include "net/http_endpoints.h"
 #include "net/http_incoming.h"
 #include "net/kiss_actions.h"
+#include "net/message_actions.h"
 #include "net/websocket_handshake.h"
 
 namespace parlance::net {
@@ -46,11 +47,9 @@ bool sane_request_id(std::string_view id) {
   });
 }
 
-bool is_post(Endpoint endpoint) {
-  return endpoint == Endpoint::agent_run || endpoint == Endpoint::chat_messages ||
-         endpoint == Endpoint::chat_cancel || endpoint == Endpoint::kiss_auth ||
-         endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_queries ||
-         endpoint == Endpoint::kiss_documents;
+/// Whether a request of `method` may change something; the route table knows no other methods.
+bool changes_state(std::string_view method) {
+  return method != "GET" && method != "HEAD";
 }
 
 bool is_open(Endpoint endpoint) {
@@ -76,6 +75,17 @@ bool names_chat(Endpoint endpoint) {
 
 /// Headers that mean one thing. Where one comes twice, a proxy in front may have gone by the other.
 constexpr std::string_view kGivenOnce[] = {"Authorization", "Idempotency-Key", "Last-Event-ID"};
+
+/// The values of a header that is a list, which may come in several lines.
+std::string all_lines(const http::fields& header, http::field name) {
+  std::string out;
+  const auto lines = header.equal_range(name);
+  for (auto line = lines.first; line != lines.second; ++line) {
+    if (!out.empty()) out += ',';
+    out += text(line->value());
+  }
+  return out;
+}
 
 /// True for application/json, with or without parameters.
 bool is_json(std::string_view content_type) {
@@ -137,10 +147,10 @@ Problem too_many_documents() {
 
 HttpResponse preflight() {
   HttpResponse response{.content_type = "text/plain"};
-  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST");
+  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
   response.headers.emplace_back(
       "Access-Control-Allow-Headers",
-      "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id");
+      "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id");
   response.headers.emplace_back("Access-Control-Max-Age", "600");
   return response;
 }
@@ -386,7 +396,7 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
                   "and the hosts of allowed_origins are; use one of these or set api_keys");
   }
   if (std::optional<HttpResponse> refused = check_credentials(incoming)) return refused;
-  if ((is_websocket(endpoint) || is_post(endpoint)) &&
+  if ((is_websocket(endpoint) || changes_state(request.method)) &&
       !authentication.admits_origin(incoming.header(http::field::origin),
                                     incoming.header(http::field::host))) {
     return refuse(403,
@@ -396,13 +406,16 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   if (names_chat(endpoint) && !valid_session_id(request.route.name)) {
     return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
-  if (is_post(endpoint) && !incoming.header(http::field::content_type).empty() &&
+  if (changes_state(request.method) && !incoming.header(http::field::content_type).empty() &&
       !is_json(incoming.header(http::field::content_type))) {
     return refuse(415, "the body must be application/json");
   }
   request.idempotency_key = text(incoming.parser.get()["Idempotency-Key"]);
   request.accept_encoding = incoming.header(http::field::accept_encoding);
   request.if_none_match = incoming.header(http::field::if_none_match);
+  request.if_match = all_lines(incoming.parser.get(), http::field::if_match);
+  request.wants_events =
+      accepts(all_lines(incoming.parser.get(), http::field::accept), "text/event-stream");
   return check_body(incoming);
 }
 
@@ -476,7 +489,12 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     }
     if (!response) {
       readable = co_await read_body(incoming);
-      if (readable) response = co_await answer_while_wanted(incoming.request);
+      if (readable && streams_message(incoming.request)) {
+        response = co_await open_message_stream(incoming);
+        if (!response) co_return false;
+      } else if (readable) {
+        response = co_await answer_while_wanted(incoming.request);
+      }
       incoming.held.release();
     }
   }
@@ -522,7 +540,9 @@ void HttpConnection::allow_origin(const Incoming& incoming, HttpResponse& respon
     return;
   }
   response.headers.emplace_back("Access-Control-Allow-Origin", origin);
-  response.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Link, Retry-After");
+  response.headers.emplace_back(
+      "Access-Control-Expose-Headers",
+      "ETag, Idempotent-Replayed, Link, Location, Retry-After, X-Request-Id");
   response.headers.emplace_back("Vary", "Origin");
 }
 

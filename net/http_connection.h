@@ -62,6 +62,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::string handshake_answer(const Incoming& incoming, std::string_view extension) const;
   std::optional<HttpResponse> open_stream(Incoming& incoming);
   boost::asio::awaitable<std::optional<HttpResponse>> open_kiss_socket(Incoming& incoming);
+  boost::asio::awaitable<std::optional<HttpResponse>> open_message_stream(Incoming& incoming);
   boost::asio::awaitable<HttpResponse> answer_while_wanted(HttpRequest& request);
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<void> linger();

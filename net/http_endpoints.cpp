@@ -12,7 +12,9 @@
 #include "dialects/step_stream.h"
 #include "net/api_docs_endpoints.h"
 #include "net/await_reply.h"
+#include "net/history_memory.h"
 #include "net/kiss_endpoints.h"
+#include "net/platform_endpoints.h"
 
 namespace parlance::net {
 namespace {
@@ -40,8 +42,7 @@ HttpResponse about() {
               "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
               "stored\n"
               "  POST       /auth /sessions /queries /documents, WebSocket /ws: the KISS stack\n"
-              "  GET        /api/v1/docs /api/v1/redoc   the agent platform; also openapi.json and "
-              "asyncapi.json there\n"
+              "  /api/v1/agent, /api/v1/session, /api/v1/message: the agent platform; see /api/v1/docs\n"
               "  GET        /healthz /readyz /metrics\n"
               "\n"
               "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
@@ -52,23 +53,6 @@ HttpResponse about() {
 
 /// Read in one go: how long making its JSON may keep a core from its other clients.
 constexpr std::size_t kHistoryPageBytes = 128 << 10;
-
-/// What one answer holds of Options::history_bytes_total_max.
-class HistoryMemory {
- public:
-  explicit HistoryMemory(Core& core) : core_(core.shared_from_this()) {}
-  ~HistoryMemory() { core_->history_bytes -= bytes_; }
-  HistoryMemory(const HistoryMemory&) = delete;
-  HistoryMemory& operator=(const HistoryMemory&) = delete;
-  void add(std::size_t bytes) {
-    bytes_ += bytes;
-    core_->history_bytes += bytes;
-  }
-
- private:
-  std::shared_ptr<Core> core_;
-  std::size_t bytes_ = 0;
-};
 
 struct HistoryRange {
   std::size_t entries_max = 0;
@@ -299,6 +283,20 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::redoc:
     case Endpoint::docs_file:
       co_return api_document(request);
+    case Endpoint::agent_create:
+    case Endpoint::agent_list:
+    case Endpoint::agent_read:
+    case Endpoint::agent_update:
+    case Endpoint::agent_delete:
+    case Endpoint::session_create:
+    case Endpoint::session_list:
+    case Endpoint::session_read:
+    case Endpoint::session_update:
+    case Endpoint::session_delete:
+    case Endpoint::message_text:
+    case Endpoint::message_retry:
+    case Endpoint::conversation:
+      co_return co_await answer_platform(core, request, on_leave);
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
     case Endpoint::kiss_socket:

@@ -1,5 +1,6 @@
 #include "net/http_message.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include <fmt/format.h>
@@ -13,8 +14,12 @@ std::string_view reason_of(int status) {
       return "Switching Protocols";
     case 200:
       return "OK";
+    case 201:
+      return "Created";
     case 202:
       return "Accepted";
+    case 204:
+      return "No Content";
     case 304:
       return "Not Modified";
     default:
@@ -48,6 +53,27 @@ HttpResponse to_response(const dialects::Problem& problem, std::string_view requ
   return response;
 }
 
+HttpResponse no_content() {
+  return {.status = 204, .content_type = {}};
+}
+
+bool accepts(std::string_view accept, std::string_view media_type) {
+  const auto same = [](char given, char wanted) {
+    return wanted == (given >= 'A' && given <= 'Z' ? static_cast<char>(given | 0x20) : given);
+  };
+  while (!accept.empty()) {
+    std::string_view range = accept.substr(0, accept.find(','));
+    accept.remove_prefix(std::min(range.size() + 1, accept.size()));
+    range = range.substr(0, range.find(';'));
+    while (range.starts_with(' ') || range.starts_with('\t')) range.remove_prefix(1);
+    while (range.ends_with(' ') || range.ends_with('\t')) range.remove_suffix(1);
+    if (std::equal(range.begin(), range.end(), media_type.begin(), media_type.end(), same)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 std::string wire_head(int status, std::string_view request_id) {
   return fmt::format("HTTP/1.1 {} {}\r\nServer: parlance\r\nDate: {}\r\nX-Request-Id: {}\r\n",
                      status, reason_of(status), http_date(), request_id);
@@ -56,7 +82,9 @@ std::string wire_head(int status, std::string_view request_id) {
 std::string to_wire(HttpResponse response, std::string_view request_id, bool keep_alive,
                     bool head_only) {
   std::string out = wire_head(response.status, request_id);
-  if (response.status != 304) {  // Its length would be that of what was not sent.
+  // The one has no content and must not say how long that is; the other's length would be that of
+  // what was not sent.
+  if (response.status != 204 && response.status != 304) {
     fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\nContent-Length: {}\r\n",
                    response.content_type, response.body.size());
   }

@@ -23,6 +23,8 @@ struct HttpRequest {
   std::string idempotency_key;  ///< Empty when the client gave none.
   std::string accept_encoding;
   std::string if_none_match;
+  std::string if_match;         ///< All its lines, joined by commas.
+  bool wants_events = false;    ///< Accept names text/event-stream.
   std::string body;
   std::string id;  ///< X-Request-Id, of the client or of ours.
 };
@@ -40,11 +42,17 @@ struct HttpResponse {
 /// `problem` as an answer to the request with `request_id`.
 HttpResponse to_response(const dialects::Problem& problem, std::string_view request_id);
 
+/// What an answer of 204 has.
+HttpResponse no_content();
+
 /// Status line, headers and, unless `head_only`, the body of `response`. A body with kHeadBytes to
 /// spare is not copied.
 std::string to_wire(HttpResponse response, std::string_view request_id, bool keep_alive,
                     bool head_only);
 inline constexpr std::size_t kHeadBytes = 2 << 10;
+
+/// Whether the values of Accept name `media_type`, which is in lower case.
+bool accepts(std::string_view accept, std::string_view media_type);
 
 /// The status line and the headers that every answer has.
 std::string wire_head(int status, std::string_view request_id);

@@ -10,6 +10,7 @@
 #include "net/http_endpoints.h"
 #include "net/http_incoming.h"
 #include "net/kiss_connection.h"
+#include "net/message_stream.h"
 #include "net/sse_response.h"
 #include "net/websocket_connection.h"
 #include "net/websocket_handshake.h"
@@ -109,6 +110,25 @@ asio::awaitable<std::optional<HttpResponse>> HttpConnection::open_kiss_socket(In
                      .bearer = std::move(bearer),
                      .answer = std::move(answer),
                      .read_ahead = std::string(text(buffer_))});
+  co_return std::nullopt;
+}
+
+/// Hands the socket to a stream that tells of the message as it is answered; or says why not.
+asio::awaitable<std::optional<HttpResponse>> HttpConnection::open_message_stream(
+    Incoming& incoming) {
+  auto prepared = co_await prepare_message(*core_, incoming.request);
+  if (const auto* problem = std::get_if<Problem>(&prepared)) {
+    co_return to_response(*problem, request_id_);
+  }
+  if (core_->draining()) co_return to_response(why_not_ready(*core_).value(), request_id_);
+  HttpResponse cors;
+  allow_origin(incoming, cors);
+  error_code error;
+  net::open_message_stream(*core_, {.fd = UniqueFd(socket_.release(error)),
+                                    .permit = std::move(permit_),
+                                    .request_id = request_id_,
+                                    .headers = std::move(cors.headers),
+                                    .message = std::get<PreparedMessage>(std::move(prepared))});
   co_return std::nullopt;
 }
 

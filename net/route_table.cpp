@@ -1,65 +1,87 @@
 #include "net/route_table.h"
 
-#include <array>
+#include <algorithm>
+#include <utility>
 
 namespace parlance::net {
 namespace {
 
 struct Pattern {
-  std::array<std::string_view, 4> segments;  ///< "*" takes any; unused ones are empty.
-  std::size_t size;
   std::string_view method;
-  std::string_view allow;
+  std::string_view path;  ///< "*" takes any segment.
   Endpoint endpoint;
 };
 
+/// One row for each method of a path.
 constexpr Pattern kPatterns[] = {
-    {{}, 0, "GET", "GET, HEAD", Endpoint::about},
-    {{"healthz"}, 1, "GET", "GET, HEAD", Endpoint::health},
-    {{"readyz"}, 1, "GET", "GET, HEAD", Endpoint::readiness},
-    {{"metrics"}, 1, "GET", "GET, HEAD", Endpoint::metrics},
-    {{"history", "*"}, 2, "GET", "GET, HEAD", Endpoint::history},
-    {{"agent", "run"}, 2, "POST", "POST", Endpoint::agent_run},
-    {{"chat", "*"}, 2, "GET", "GET", Endpoint::chat_socket},
-    {{"chat", "*", "events"}, 3, "GET", "GET, HEAD", Endpoint::chat_events},
-    {{"chat", "*", "messages"}, 3, "POST", "POST", Endpoint::chat_messages},
-    {{"chat", "*", "cancel"}, 3, "POST", "POST", Endpoint::chat_cancel},
-    {{"auth"}, 1, "POST", "POST", Endpoint::kiss_auth},
-    {{"sessions"}, 1, "POST", "POST", Endpoint::kiss_sessions},
-    {{"queries"}, 1, "POST", "POST", Endpoint::kiss_queries},
-    {{"documents"}, 1, "POST", "POST", Endpoint::kiss_documents},
-    {{"passages", "*"}, 2, "GET", "GET, HEAD", Endpoint::kiss_passage},
-    {{"ws"}, 1, "GET", "GET", Endpoint::kiss_socket},
-    {{"api", "v1", "openapi.json"}, 3, "GET", "GET, HEAD", Endpoint::openapi},
-    {{"api", "v1", "asyncapi.json"}, 3, "GET", "GET, HEAD", Endpoint::asyncapi},
-    {{"api", "v1", "docs"}, 3, "GET", "GET, HEAD", Endpoint::docs},
-    {{"api", "v1", "redoc"}, 3, "GET", "GET, HEAD", Endpoint::redoc},
-    {{"api", "v1", "docs", "*"}, 4, "GET", "GET, HEAD", Endpoint::docs_file},
+    {"GET", "/", Endpoint::about},
+    {"GET", "/healthz", Endpoint::health},
+    {"GET", "/readyz", Endpoint::readiness},
+    {"GET", "/metrics", Endpoint::metrics},
+    {"GET", "/history/*", Endpoint::history},
+    {"POST", "/agent/run", Endpoint::agent_run},
+    {"GET", "/chat/*", Endpoint::chat_socket},
+    {"GET", "/chat/*/events", Endpoint::chat_events},
+    {"POST", "/chat/*/messages", Endpoint::chat_messages},
+    {"POST", "/chat/*/cancel", Endpoint::chat_cancel},
+    {"POST", "/auth", Endpoint::kiss_auth},
+    {"POST", "/sessions", Endpoint::kiss_sessions},
+    {"POST", "/queries", Endpoint::kiss_queries},
+    {"POST", "/documents", Endpoint::kiss_documents},
+    {"GET", "/passages/*", Endpoint::kiss_passage},
+    {"GET", "/ws", Endpoint::kiss_socket},
+    {"GET", "/api/v1/agent", Endpoint::agent_list},
+    {"POST", "/api/v1/agent", Endpoint::agent_create},
+    {"GET", "/api/v1/agent/*", Endpoint::agent_read},
+    {"PUT", "/api/v1/agent/*", Endpoint::agent_update},
+    {"DELETE", "/api/v1/agent/*", Endpoint::agent_delete},
+    {"GET", "/api/v1/session", Endpoint::session_list},
+    {"POST", "/api/v1/session", Endpoint::session_create},
+    {"GET", "/api/v1/session/*", Endpoint::session_read},
+    {"PUT", "/api/v1/session/*", Endpoint::session_update},
+    {"DELETE", "/api/v1/session/*", Endpoint::session_delete},
+    {"POST", "/api/v1/message/text", Endpoint::message_text},
+    {"GET", "/api/v1/message/conversion/*", Endpoint::conversation},
+    {"POST", "/api/v1/message/*/retry", Endpoint::message_retry},
+    {"GET", "/api/v1/openapi.json", Endpoint::openapi},
+    {"GET", "/api/v1/asyncapi.json", Endpoint::asyncapi},
+    {"GET", "/api/v1/docs", Endpoint::docs},
+    {"GET", "/api/v1/docs/*", Endpoint::docs_file},
+    {"GET", "/api/v1/redoc", Endpoint::redoc},
 };
 
-bool matches(const Pattern& pattern, const RequestTarget& target) {
-  if (pattern.size != target.segments.size()) return false;
-  for (std::size_t i = 0; i < pattern.size; ++i) {
-    if (pattern.segments[i] != "*" && pattern.segments[i] != target.segments[i]) return false;
+/// Whether `path` is that of `target`; `name` is then what stands for its "*".
+bool matches(std::string_view path, const RequestTarget& target, std::string& name) {
+  path.remove_prefix(1);
+  for (const std::string& segment : target.segments) {
+    if (path.empty()) return false;
+    const std::string_view expected = path.substr(0, path.find('/'));
+    if (expected == "*") {
+      name = segment;
+    } else if (expected != segment) {
+      return false;
+    }
+    path.remove_prefix(std::min(expected.size() + 1, path.size()));
   }
-  return true;
+  return path.empty();
 }
 
 }  // namespace
 
 std::variant<Route, PathUnknown, MethodNotAllowed> find_route(std::string_view method,
                                                               const RequestTarget& target) {
+  std::string allow;
   for (const Pattern& pattern : kPatterns) {
-    if (!matches(pattern, target)) continue;
-    const bool head = method == "HEAD" && pattern.allow.find("HEAD") != std::string_view::npos;
-    if (method != pattern.method && !head) return MethodNotAllowed{pattern.allow};
     Route route{.endpoint = pattern.endpoint};
-    for (std::size_t i = 0; i < pattern.size; ++i) {
-      if (pattern.segments[i] == "*") route.name = target.segments[i];
-    }
-    return route;
+    if (!matches(pattern.path, target, route.name)) continue;
+    const bool has_head = pattern.method == "GET" && !is_websocket(pattern.endpoint);
+    if (method == pattern.method || (method == "HEAD" && has_head)) return route;
+    if (!allow.empty()) allow += ", ";
+    allow += pattern.method;
+    if (has_head) allow += ", HEAD";
   }
-  return PathUnknown{};
+  if (allow.empty()) return PathUnknown{};
+  return MethodNotAllowed{std::move(allow)};
 }
 
 }  // namespace parlance::net

@@ -31,6 +31,20 @@ enum class Endpoint : unsigned char {
   docs,            ///< GET /api/v1/docs, Swagger UI
   redoc,           ///< GET /api/v1/redoc
   docs_file,       ///< GET /api/v1/docs/{file}, what the two pages need
+
+  agent_create,    ///< POST /api/v1/agent
+  agent_list,      ///< GET /api/v1/agent
+  agent_read,      ///< GET /api/v1/agent/{id}
+  agent_update,    ///< PUT /api/v1/agent/{id}
+  agent_delete,    ///< DELETE /api/v1/agent/{id}
+  session_create,  ///< POST /api/v1/session
+  session_list,    ///< GET /api/v1/session
+  session_read,    ///< GET /api/v1/session/{id}
+  session_update,  ///< PUT /api/v1/session/{id}
+  session_delete,  ///< DELETE /api/v1/session/{id}
+  message_text,    ///< POST /api/v1/message/text
+  message_retry,   ///< POST /api/v1/message/{id}/retry
+  conversation,    ///< GET /api/v1/message/conversion/{session_id}
 };
 
 inline bool is_websocket(Endpoint endpoint) noexcept {
@@ -44,7 +58,7 @@ struct Route {
 };
 struct PathUnknown {};
 struct MethodNotAllowed {
-  std::string_view allow;  ///< For the Allow header.
+  std::string allow;  ///< For the Allow header.
 };
 
 /// HEAD is routed like GET, except for sockets.

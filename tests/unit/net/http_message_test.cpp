@@ -49,3 +49,22 @@ TEST_CASE("a problem is an answer of its own type, with the time to wait") {
   CHECK(response.headers[0].second == "7");
   CHECK(response.body.find("\"instance\":\"r9\"") != std::string::npos);
 }
+
+TEST_CASE("an answer of 204 has no content and no length") {
+  const std::string wire = to_wire(no_content(), "r", true, false);
+  CHECK(wire.starts_with("HTTP/1.1 204 No Content\r\n"));
+  CHECK(wire.find("\r\nContent-") == std::string::npos);
+  CHECK(wire.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("Accept names a media type, or it does not") {
+  for (const auto* accept : {"text/event-stream", "application/json, Text/Event-Stream;q=0.5",
+                             "text/html,text/event-stream"}) {
+    INFO(accept);
+    CHECK(accepts(accept, "text/event-stream"));
+  }
+  for (const auto* accept : {"", "*/*", "text/*", "text/event-streams", ",", "application/json"}) {
+    INFO(accept);
+    CHECK(!accepts(accept, "text/event-stream"));
+  }
+}

@@ -46,6 +46,33 @@ TEST_CASE("every route is found") {
   CHECK(found("GET", "/api/v1/docs/docs.js").name == "docs.js");
 }
 
+TEST_CASE("every route of the platform is found") {
+  CHECK(found("POST", "/api/v1/agent").endpoint == Endpoint::agent_create);
+  CHECK(found("GET", "/api/v1/agent?limit=3").endpoint == Endpoint::agent_list);
+  CHECK(found("GET", "/api/v1/agent/a").endpoint == Endpoint::agent_read);
+  CHECK(found("PUT", "/api/v1/agent/a").endpoint == Endpoint::agent_update);
+  CHECK(found("DELETE", "/api/v1/agent/a").endpoint == Endpoint::agent_delete);
+  CHECK(found("POST", "/api/v1/session").endpoint == Endpoint::session_create);
+  CHECK(found("HEAD", "/api/v1/session").endpoint == Endpoint::session_list);
+  CHECK(found("HEAD", "/api/v1/session/s").endpoint == Endpoint::session_read);
+  CHECK(found("PUT", "/api/v1/session/s").endpoint == Endpoint::session_update);
+  CHECK(found("DELETE", "/api/v1/session/s").endpoint == Endpoint::session_delete);
+  CHECK(found("POST", "/api/v1/message/text").endpoint == Endpoint::message_text);
+  CHECK(found("POST", "/api/v1/message/m/retry").endpoint == Endpoint::message_retry);
+  CHECK(found("POST", "/api/v1/message/m/retry").name == "m");
+  CHECK(found("GET", "/api/v1/message/conversion/s").endpoint == Endpoint::conversation);
+  CHECK(found("GET", "/api/v1/message/conversion/s").name == "s");
+}
+
+TEST_CASE("all methods of a path are told to one who uses another") {
+  const auto allowed = [](std::string_view path) {
+    return std::get<MethodNotAllowed>(route("PATCH", path)).allow;
+  };
+  CHECK(allowed("/api/v1/agent") == "GET, HEAD, POST");
+  CHECK(allowed("/api/v1/session/s") == "GET, HEAD, PUT, DELETE");
+  CHECK(allowed("/api/v1/message/text") == "POST");
+}
+
 TEST_CASE("the chat id is decoded") {
   CHECK(found("GET", "/chat/a%2Db~%41").name == "a-b~A");
   CHECK(found("GET", "/chat/a%2Fb").name == "a/b");
