@@ -204,6 +204,7 @@ void SessionActor::handle(Submit& submit) {
       !busy() && log_.quiet() &&
       (log_.empty() || services_.store.surely_new(id_, id.text, submit.command.idempotency_key));
   Queued next{0, id, runs_next ? submit.command.text : std::string()};
+  next.retry_of = submit.command.retry_of;
   log_.record(std::move(submit.command), std::move(submit.reply));
   flush();
   if (runs_next) start_run(std::move(next), {});
@@ -382,6 +383,7 @@ void SessionActor::restore(storage::SessionImage& image) {
     std::string text;
     std::vector<StepRecorded> steps;
     OnBusy on_busy = OnBusy::queue;
+    MessageId retry_of;
     bool ended = false;
   };
   std::vector<Found> found;
@@ -392,6 +394,7 @@ void SessionActor::restore(storage::SessionImage& image) {
                        std::move(message->text),
                        {},
                        message->on_busy,
+                       std::move(message->retry_of),
                        false});
       continue;
     }
@@ -409,13 +412,14 @@ void SessionActor::restore(storage::SessionImage& image) {
   for (Found& f : found) {
     if (!f.ended) {
       log_.add_unfinished(f.seq, f.id);
-      queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps), f.on_busy});
+      queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps), f.on_busy,
+                        std::move(f.retry_of)});
       continue;
     }
     std::vector<ChatMessage> exchange;
     exchange.push_back({Role::user, std::move(f.text), {}, ""});
     for (const StepRecorded& step : f.steps) agent::append_step(exchange, step);
-    history_.add(std::move(exchange));
+    history_.add(f.retry_of.text.empty() ? f.id : f.retry_of, std::move(exchange));
   }
 }
 
@@ -548,6 +552,7 @@ void SessionActor::accepted(MessageAccepted& message, EventSeq seq) {
     return;
   }
   Queued queued{seq, std::move(message.message_id), std::move(message.text)};
+  queued.retry_of = std::move(message.retry_of);
   if (message.on_busy == OnBusy::interrupt) {
     queue_.insert(queue_.begin(), std::move(queued));
     if (running) feed(agent::CancelAsked{});
@@ -616,6 +621,8 @@ void SessionActor::start_next() {
 }
 
 void SessionActor::start_run(Queued message, std::string text_shown) {
+  MessageId name = message.retry_of.text.empty() ? message.id : std::move(message.retry_of);
+  history_.forget(name);
   const bool of_agent = client_ && client_->record.scope == Scope::platform;
   const agent::Stack* const stack = client_ && !of_agent ? &services_.stack : nullptr;
   run_ = std::make_unique<Run>(
@@ -624,6 +631,7 @@ void SessionActor::start_run(Queued message, std::string text_shown) {
                        std::move(message.steps), std::move(text_shown), stack, of_agent},
                       services_.agent_options, services_.toolbox),
           steady_now()});
+  run_->name = std::move(name);
   run_->text_kept_at = run_->started;
   services_.directory->set_running(id_, true);
   metrics::get().runs_active.add(1);
@@ -711,7 +719,7 @@ void SessionActor::drop_run() {
 }
 
 void SessionActor::run_ended() {
-  history_.add(run_->turn.exchange());
+  history_.add(run_->name, run_->turn.exchange());
   // What the run did not come to hear is answered after it, before what was queued later.
   auto unheard = run_->turn.take_unheard();
   run_.reset();

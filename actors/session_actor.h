@@ -50,6 +50,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     std::string text;
     std::vector<StepRecorded> steps{};  ///< From before a crash.
     OnBusy on_busy = OnBusy::queue;
+    MessageId retry_of{};
   };
 
   /// The turn in progress and what belongs to it alone.
@@ -57,6 +58,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     EventSeq seq;  ///< Of its message; 0 until that is durable.
     agent::Turn turn;
     SteadyTime started;
+    MessageId name{};                  ///< In the history: of the message that it runs again.
     std::vector<agent::Input> held{};  ///< What it hears once its message is durable.
     std::uint64_t call = 0;            ///< The model call in flight; 0 when there is none.
     std::uint64_t batch = 0;           ///< The tools running; 0 when there are none.

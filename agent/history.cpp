@@ -56,12 +56,21 @@ void append_step(std::vector<ChatMessage>& out, const StepRecorded& step) {
   }
 }
 
-void History::add(std::vector<ChatMessage> exchange) {
+void History::forget(const MessageId& message) {
+  std::erase_if(exchanges_, [&](const Exchange& each) {
+    if (each.message != message) return false;
+    bytes_ -= each.bytes;
+    return true;
+  });
+}
+
+void History::add(const MessageId& message, std::vector<ChatMessage> exchange) {
+  forget(message);
   close_open_calls(exchange);
   const std::size_t bytes = bytes_of(exchange);
   bytes_ += bytes;
   exchange.shrink_to_fit();
-  exchanges_.push_back({std::move(exchange), bytes});
+  exchanges_.push_back({message, std::move(exchange), bytes});
   std::size_t forgotten = 0;
   for (; bytes_ > bytes_max_ && forgotten < exchanges_.size(); ++forgotten) {
     bytes_ -= exchanges_[forgotten].bytes;

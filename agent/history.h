@@ -20,7 +20,11 @@ class History {
 
   /// Adds an ended message with its steps, and forgets the oldest ones past the limit. A call that
   /// was not answered, because its run was ended first, gets a result that says so.
-  void add(std::vector<ChatMessage> exchange);
+  /// `message`: which it was; it takes the place of one with the same name.
+  void add(const MessageId& message, std::vector<ChatMessage> exchange);
+
+  /// Forgets a message, because it is run again.
+  void forget(const MessageId& message);
 
   /// All remembered messages, oldest first.
   std::vector<ChatMessage> messages() const;
@@ -29,6 +33,7 @@ class History {
 
  private:
   struct Exchange {
+    MessageId message;
     std::vector<ChatMessage> messages;
     std::size_t bytes;
   };

@@ -23,8 +23,8 @@ struct HttpRequest {
   std::string idempotency_key;  ///< Empty when the client gave none.
   std::string accept_encoding;
   std::string if_none_match;
-  std::string if_match;         ///< All its lines, joined by commas.
-  bool wants_events = false;    ///< Accept names text/event-stream.
+  std::string if_match;       ///< All its lines, joined by commas.
+  bool wants_events = false;  ///< Accept names text/event-stream.
   std::string body;
   std::string id;  ///< X-Request-Id, of the client or of ours.
 };

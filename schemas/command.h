@@ -27,7 +27,7 @@ struct SubmitMessage {
   bool of_client = false;
   /// The id was drawn for this request: a repeat of its key is the same message when the text is.
   bool drawn_id = false;
-  MessageId retry_of;  ///< The message that this one runs again; empty: none.
+  MessageId retry_of = {};  ///< The message that this one runs again; empty: none.
 };
 
 /// Ends one message's run, or takes it out of the queue. Without an id: the run in progress.

@@ -23,7 +23,7 @@ struct MessageAccepted {
   MessageId message_id;
   std::string text;
   OnBusy on_busy = OnBusy::queue;
-  MessageId retry_of;  ///< The message that this one runs again; empty: none.
+  MessageId retry_of = {};  ///< The message that this one runs again; empty: none.
 };
 
 enum class StepType : std::uint8_t {

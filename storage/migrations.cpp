@@ -73,6 +73,7 @@ constexpr char kOldDocumentIds = 'i';
 
 Result<std::uint64_t> count_document_ids(const Engine& engine) {
   std::uint64_t count = 0;
+  if (!engine.has_family(keys::kIdFamily)) return count;  // A store that never had documents.
   PrefixIterator it(*engine.db, engine.family(keys::kIdFamily), std::string(1, kOldDocumentIds));
   for (it.seek_first(); it.valid(); it.next()) ++count;
   if (const Status ok = it.status("counting document ids"); !ok) return ok.error();

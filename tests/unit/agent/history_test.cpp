@@ -14,8 +14,8 @@ std::vector<ChatMessage> exchange(const std::string& question, const std::string
 
 TEST_CASE("exchanges are remembered in their order") {
   History history(1'000);
-  history.add(exchange("one", "1"));
-  history.add(exchange("two", "2"));
+  history.add({"m1"}, exchange("one", "1"));
+  history.add({"m2"}, exchange("two", "2"));
   const auto messages = history.messages();
   REQUIRE(messages.size() == 4);
   CHECK(messages[0].text == "one");
@@ -24,10 +24,10 @@ TEST_CASE("exchanges are remembered in their order") {
 
 TEST_CASE("the oldest exchanges are forgotten whole when there are too many bytes") {
   History history(10);
-  history.add(exchange("aaaa", "a"));
-  history.add(exchange("bbbb", "b"));
+  history.add({"m3"}, exchange("aaaa", "a"));
+  history.add({"m4"}, exchange("bbbb", "b"));
   REQUIRE(history.messages().size() == 4);
-  history.add(exchange("cc", ""));
+  history.add({"m5"}, exchange("cc", ""));
   const auto messages = history.messages();
   REQUIRE(messages.size() == 4);
   CHECK(messages[0].text == "bbbb");
@@ -36,23 +36,23 @@ TEST_CASE("the oldest exchanges are forgotten whole when there are too many byte
 
 TEST_CASE("an exchange that alone is too large is not remembered, nor what came before") {
   History history(10);
-  history.add(exchange("small", ""));
-  history.add(exchange(std::string(11, 'x'), ""));
+  history.add({"m6"}, exchange("small", ""));
+  history.add({"m7"}, exchange(std::string(11, 'x'), ""));
   CHECK(history.messages().empty());
   CHECK(history.bytes() == 0);
 }
 
 TEST_CASE("the bytes of tool calls count") {
   History history(1'000);
-  history.add({{Role::user, "q", {}, ""},
-               {Role::assistant, "", {{"c", "echo", "{}"}}, ""},
-               {Role::tool, "out", {}, "c"}});
+  history.add({"m8"}, {{Role::user, "q", {}, ""},
+                       {Role::assistant, "", {{"c", "echo", "{}"}}, ""},
+                       {Role::tool, "out", {}, "c"}});
   CHECK(history.bytes() == 1 + 4 + 2 + 3);
 }
 
 TEST_CASE("nothing is remembered with a limit of zero") {
   History history(0);
-  history.add(exchange("q", "a"));
+  history.add({"m9"}, exchange("q", "a"));
   CHECK(history.messages().empty());
 }
 
@@ -89,10 +89,10 @@ TEST_CASE("an answer is the assistant's text, whole or not") {
 
 TEST_CASE("a call that was not answered gets a result that says so") {
   History history(1'000);
-  history.add({{Role::user, "q", {}, ""},
-               {Role::assistant, "", {{"c1", "echo", "{}"}, {"c2", "echo", "{}"}}, ""},
-               {Role::tool, "out", {}, "c1"}});
-  history.add(exchange("next", "answer"));
+  history.add({"m10"}, {{Role::user, "q", {}, ""},
+                        {Role::assistant, "", {{"c1", "echo", "{}"}, {"c2", "echo", "{}"}}, ""},
+                        {Role::tool, "out", {}, "c1"}});
+  history.add({"m11"}, exchange("next", "answer"));
   const auto messages = history.messages();
   REQUIRE(messages.size() == 6);
   CHECK(messages[3].role == Role::tool);
