@@ -90,7 +90,7 @@ AppendRequest repeat_of(const char* session, const char* id) {
 }
 
 /// The real steps, then one that moves nothing, with a place to die at before and after each part.
-std::vector<Migration> steps_with_boundaries(std::function<void(int)> reach) {
+std::vector<Migration> steps_with_boundaries(const std::function<void(int)>& reach) {
   int boundary = 0;
   std::vector<Migration> out;
   for (Migration step : migrations()) {
