@@ -496,6 +496,11 @@ void SessionActor::handle(Appended& appended) {
     } else if (run_ && run_->seq == 0 && run_->turn.message_id() == entry.message_id) {
       drop_run();  // It was no new message after all.
     }
+    // Who waited for a repeat's end meanwhile, when the first one's had come and gone.
+    if (!outcome.recorded() && !log_.is_unfinished(entry.message_id) &&
+        log_.find(entry.message_id) == nullptr) {
+      answer_end_waiters(entry.message_id);
+    }
   }
   for (const SessionLog::Landing& landing : landed.beside) landing({});
   for (Cancel& cancel : std::exchange(early_cancels_, {})) handle(cancel);

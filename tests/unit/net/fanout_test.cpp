@@ -88,6 +88,7 @@ class FakeGateway final : public actors::SessionGateway {
   void submit(const SessionId&, SubmitMessage, SubmitReply) override { FAIL(); }
   void cancel(const SessionId&, CancelMessage, StatusReply) override { FAIL(); }
   void ping(const SessionId&, std::string, PingReply) override { FAIL(); }
+  actors::PlatformGateway& platform() override { throw std::logic_error("no platform here"); }
   void create_client(Scope, AuthorizedReply) override { FAIL(); }
   void refresh_client(SessionId, std::string, AuthorizedReply) override { FAIL(); }
   void change_lifecycle(const SessionId&, LifecycleCommand, StatusReply) override { FAIL(); }
