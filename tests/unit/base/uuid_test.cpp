@@ -39,6 +39,7 @@ TEST_CASE("each drawn UUID is greater than the one before") {
 TEST_CASE("threads draw different UUIDs, each in order") {
   std::vector<std::vector<std::string>> drawn(4);
   std::vector<std::thread> threads;
+  threads.reserve(drawn.size());
   for (auto& mine : drawn) {
     threads.emplace_back([&mine] {
       for (int i = 0; i < 2'000; ++i) mine.push_back(uuid7());
