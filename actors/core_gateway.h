@@ -51,7 +51,9 @@ class CoreGateway final : public SessionGateway {
 
   SessionDirectory& directory() { return directory_; }
   /// Ends and erases sessions that were deleted.
-  void erase_deleted(std::vector<SessionId> sessions) { platform_.erase(std::move(sessions)); }
+  void erase_deleted(std::vector<SessionId> sessions) {
+    platform_.erase(std::move(sessions), [] {});
+  }
 
   /// Runs in progress, with and without a session.
   std::size_t running() const noexcept { return directory_.running() + runs_once_.size(); }

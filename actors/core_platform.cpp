@@ -141,29 +141,35 @@ void CorePlatform::list_sessions(ListRange range, std::optional<AgentId> agent,
 void CorePlatform::delete_entity(storage::CatalogChange deletion, StatusReply reply) {
   change(std::move(deletion), [this, reply = std::move(reply)](Outcome deleted) {
     if (!deleted) return reply(deleted.error());
-    reply({});
-    erase(std::move(deleted->deleted));
+    erase(std::move(deleted->deleted), [reply] { reply({}); });
   });
 }
 
-void CorePlatform::erase(std::vector<SessionId> sessions) {
+void CorePlatform::erase(std::vector<SessionId> sessions, std::function<void()> done) {
+  if (sessions.empty()) return done();
   const std::size_t together = std::min(sessions.size(), kErasedTogether);
-  const auto left = std::make_shared<std::vector<SessionId>>(std::move(sessions));
-  for (std::size_t i = 0; i < together; ++i) erase_next(left);
+  const auto erasing = std::make_shared<Erasing>();
+  erasing->in_work = together;
+  erasing->left = std::move(sessions);
+  erasing->done = std::move(done);
+  for (std::size_t i = 0; i < together; ++i) erase_next(erasing);
 }
 
-void CorePlatform::erase_next(const std::shared_ptr<std::vector<SessionId>>& left) {
-  if (left->empty()) return;
-  const SessionId session = std::move(left->back());
-  left->pop_back();
+void CorePlatform::erase_next(const std::shared_ptr<Erasing>& erasing) {
+  if (erasing->left.empty()) {
+    if (--erasing->in_work == 0) erasing->done();
+    return;
+  }
+  const SessionId session = std::move(erasing->left.back());
+  erasing->left.pop_back();
   sessions_.change_lifecycle(
-      session, LifecycleCommand::expire, [this, session, left](const Status& erased) {
+      session, LifecycleCommand::expire, [this, session, erasing](const Status& erased) {
         if (!erased && erased.error().code != Errc::not_found) {
           log::warn("a deleted session is erased at the next start session={} why={}", session.text,
                     log::value(erased.error().detail));
         }
         // Not from here: an answer may come at once, and there may be very many.
-        services_.scheduler.post(services_.core, [this, left] { erase_next(left); });
+        services_.scheduler.post(services_.core, [this, erasing] { erase_next(erasing); });
       });
 }
 

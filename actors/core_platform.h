@@ -38,10 +38,16 @@ class CorePlatform final : public PlatformGateway {
   void list_sessions(ListRange range, std::optional<AgentId> agent,
                      Reply<std::vector<PlatformSession>> reply) override;
 
-  /// Ends and erases sessions that were deleted, some at a time.
-  void erase(std::vector<SessionId> sessions);
+  /// Ends and erases sessions that were deleted, some at a time; then `done`.
+  void erase(std::vector<SessionId> sessions, std::function<void()> done);
 
  private:
+  struct Erasing {
+    std::vector<SessionId> left;
+    std::size_t in_work = 0;
+    std::function<void()> done;
+  };
+
   using Outcome = Result<storage::CatalogOutcome>;
 
   /// Errors: unprocessable.
@@ -51,7 +57,7 @@ class CorePlatform final : public PlatformGateway {
   template <class T>
   void read(std::function<Result<T>(const storage::Store&)> read, Reply<T> reply);
   void delete_entity(storage::CatalogChange deletion, StatusReply reply);
-  void erase_next(const std::shared_ptr<std::vector<SessionId>>& left);
+  void erase_next(const std::shared_ptr<Erasing>& erasing);
 
   CoreServices& services_;
   SessionGateway& sessions_;

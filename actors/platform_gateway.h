@@ -54,8 +54,8 @@ class PlatformGateway {
   virtual void update_session(SessionId id, PlatformSessionSettings settings,
                               std::optional<std::uint64_t> if_version,
                               Reply<PlatformSession> reply) = 0;
-  /// It is gone when this replies; its runs are cancelled and its messages erased right after,
-  /// which a restart goes on with. Errors: not_found, outdated.
+  /// Replies when it is gone, its runs are cancelled and its messages erased. What a crash cuts
+  /// off there goes on after the restart. Errors: not_found, outdated.
   virtual void delete_session(SessionId id, std::optional<std::uint64_t> if_version,
                               StatusReply reply) = 0;
   /// All sessions, or those of `agent`.

@@ -176,6 +176,9 @@ Result<DecodedEvent> decode(std::string_view bytes) {
     case Kind::message_retried: {
       MessageAccepted message = read_message_accepted(r);
       message.retry_of.text = r.text();
+      if (message.retry_of.text.empty()) {
+        return Error{Errc::corrupted, "a message that runs nothing again"};
+      }
       out.event = std::move(message);
       break;
     }

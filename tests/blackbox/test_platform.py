@@ -646,7 +646,8 @@ async def test_one_who_leaves_a_stream_ends_nothing(world):
 def test_a_slow_reader_of_a_stream_gets_all_steps(world):
     text = "word " * 40_000
     upstream = world.upstream(script=[{"text": text, "token_ms": 0}])
-    server = world.server({"limits": {"write_queue_bytes_max": "64KiB"}}, upstream)
+    server = world.server({"limits": {"write_queue_bytes_max": "64KiB", "write_timeout": "5m"}},
+                          upstream)
     api = Api(server)
     session = api.session()
     body = json.dumps({"session_id": session["id"], "content": "hello"})

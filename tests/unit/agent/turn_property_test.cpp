@@ -104,7 +104,7 @@ class World {
     REQUIRE(turn_->step(AnswerArrived{{"late", {}, {}, ""}}).empty());
     check_steps();
     History history(1 << 20);
-    history.add(turn_->exchange());
+    history.add({"m"}, turn_->exchange());
     require_well_formed(history.messages());
   }
 
@@ -224,6 +224,7 @@ class World {
     running_ = run.calls;
   }
   void take(Retrieve& /*effect*/) { FAIL("there is no stack"); }
+  void take(FindAgent& /*effect*/) { FAIL("there is no agent"); }
   void take(AbandonTools& /*effect*/) {
     REQUIRE(tools_running_);
     tools_running_ = false;

@@ -4,9 +4,11 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <stdexcept>
 
 #include <catch2/catch.hpp>
 
+#include "actors/platform_gateway.h"
 #include "base/json.h"
 #include "tests/unit/base/seeded.h"
 

@@ -17,6 +17,14 @@ TEST_CASE("an event has the bytes that docs/formats.md shows") {
   CHECK(encode(event, {300}) == "\x01\x01\xac\x02\x00\x02m1\x02hi"sv);
 }
 
+TEST_CASE("a message that runs another again has the bytes that docs/formats.md shows") {
+  const Event event = MessageAccepted{{"m2"}, "hi", OnBusy::queue, {"m1"}};
+  const std::string bytes = encode(event, {300});
+  CHECK(bytes == "\x01\x07\xac\x02\x00\x02m2\x02hi\x02m1"sv);
+  CHECK(std::get<MessageAccepted>(decode(bytes)->event).retry_of.text == "m1");
+  CHECK_FALSE(decode("\x01\x07\xac\x02\x00\x02m2\x02hi\x00"sv).has_value());
+}
+
 TEST_CASE("a step has the bytes that docs/formats.md shows") {
   const Event event =
       StepRecorded{{"m1"}, StepType::action, "ok", {{"c", "t", "{}"}}, {{"c", "t", "no", true}}};
@@ -118,14 +126,14 @@ TEST_CASE("a value out of its enumeration is corrupted") {
   const std::string_view bytes = GENERATE("\x01\x01\x01\x04\x01m\x00"sv,          //
                                           "\x01\x02\x01\x04\x01m\x00\x00\x00"sv,  //
                                           "\x01\x03\x01\x02\x01m\x00\x00"sv,      //
-                                          "\x01\x04\x01\x0f\x01m\x00\x00\x00"sv,  //
+                                          "\x01\x04\x01\x10\x01m\x00\x00\x00"sv,  //
                                           "\x01\x02\x01\x01\x01m\x00\x00\x01\x02\x00\x00\x00"sv);
   CHECK_FALSE(decode(bytes).has_value());
 }
 
 TEST_CASE("an unknown version or kind is corrupted") {
   CHECK_FALSE(decode("\x02\x03\x01\x00\x01m\x00\x00"sv).has_value());
-  CHECK_FALSE(decode("\x01\x07\x01\x00\x01m\x00\x00"sv).has_value());
+  CHECK_FALSE(decode("\x01\x08\x01\x00\x01m\x00\x00"sv).has_value());
 }
 
 TEST_CASE("a length beyond the bytes is corrupted and allocates nothing") {

@@ -26,6 +26,16 @@ TEST_CASE("records have the bytes that docs/formats.md shows") {
   CHECK(encode(some_passage) == "\x01\x01\x02\xac\x02\x02hi\x01w"sv);
 }
 
+TEST_CASE("agents and platform sessions survive encoding and decoding") {
+  Agent agent{{"a"}, {"n", "d", "p", {}, 0.7, {}, {"t"}}, {300}, {301}, 7};
+  CHECK(*decode_agent(encode(agent)) == agent);
+  agent.settings = {"n", {}, "p", "m", {}, "v", {}};
+  CHECK(*decode_agent(encode(agent)) == agent);
+  const PlatformSession session{{"s"}, {{"a"}, "t", R"({"k":1})"}, {1}, {2}, 3};
+  CHECK(*decode_platform_session(encode(session)) == session);
+  CHECK_FALSE(decode_agent(encode(session)).has_value());
+}
+
 TEST_CASE("records survive encoding and decoding") {
   CHECK(*decode_client(encode(some_client)) == some_client);
   CHECK(*decode_document_set(encode(some_set)) == some_set);

@@ -646,7 +646,8 @@ Result<std::unique_ptr<Store>> open_with_header(std::string_view key, const char
   REQUIRE(rocksdb::DB::Open({}, directory / "rocksdb",
                             {{rocksdb::kDefaultColumnFamilyName, {}},
                              {std::string(keys::kIdFamily), {}},
-                             {std::string(keys::kDocumentFamily), {}}},
+                             {std::string(keys::kDocumentFamily), {}},
+                             {std::string(keys::kPlatformFamily), {}}},
                             &families, &raw)
               .ok());
   const std::unique_ptr<rocksdb::DB> db(raw);
@@ -658,11 +659,11 @@ Result<std::unique_ptr<Store>> open_with_header(std::string_view key, const char
 }
 
 TEST_CASE("a store of a newer layout is refused and says what to do") {
-  const auto store = open_with_header(keys::kSchema, "3");
+  const auto store = open_with_header(keys::kSchema, "4");
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == Errc::failed_precondition);
   CHECK(store.error().detail ==
-        "the store has layout 3, this program knows 2; use the newer program that wrote it");
+        "the store has layout 4, this program knows 3; use the newer program that wrote it");
 }
 
 TEST_CASE("a store whose header is broken is corrupted") {
