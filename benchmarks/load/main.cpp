@@ -196,6 +196,17 @@ void add_kiss_store(CLI::App& app, Action& action, bench::KissStoreOptions& opti
   mode->callback([&] { action = [&] { return bench::measure_kiss_store(options); }; });
 }
 
+void add_http(CLI::App& app, Action& action, bench::HttpOptions& options) {
+  CLI::App* mode = app.add_subcommand("http", "one request again and again, of any server");
+  mode->add_option("--url", options.url, "http://HOST:PORT/PATH")->required();
+  add_output_options(*mode, options.common);
+  add_count(*mode, "--connections", options.connections, "each with one request at a time");
+  mode->add_option("--body", options.body, "JSON to post; without it the request is a GET");
+  add_seconds(*mode, "--duration", options.duration_s, "seconds that are measured");
+  add_seconds(*mode, "--warmup", options.warmup_s, "seconds before, not measured");
+  mode->callback([&] { action = [&] { return bench::measure_http(options); }; });
+}
+
 /// `run` may be left out.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -223,6 +234,7 @@ int run_program(int argc, char** argv) {
   bench::WakeOptions wake;
   bench::KissOptions kiss;
   bench::KissStoreOptions kiss_store;
+  bench::HttpOptions http;
   add_run(app, action, run);
   add_echo(app, action, echo);
   add_idle(app, action, idle);
@@ -231,6 +243,7 @@ int run_program(int argc, char** argv) {
   add_wake(app, action, wake);
   add_kiss(app, action, kiss);
   add_kiss_store(app, action, kiss_store);
+  add_http(app, action, http);
   try {
     app.parse(arguments_of(argc, argv));
   } catch (const CLI::ParseError& error) {

@@ -114,4 +114,15 @@ struct KissStoreOptions {
 };
 int measure_kiss_store(const KissStoreOptions& options);
 
+/// One request again and again, of any server.
+struct HttpOptions {
+  CommonOptions common;  // of its fleet nothing
+  std::string url;
+  size_t connections = 32;
+  std::string body;  // posted; empty: GET
+  double duration_s = 10;
+  double warmup_s = 2;
+};
+int measure_http(const HttpOptions& options);
+
 }  // namespace parlance::benchmarks
