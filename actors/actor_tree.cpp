@@ -154,6 +154,7 @@ void ActorTree::Impl::expire_sessions() {
     return;
   }
   for (const SessionId& session : *expired) {
+    if (node_.stopping.load(std::memory_order_relaxed)) return;
     const std::size_t home = all_[0]->home_of(session);
     scheduler_->post(home, [gateway = all_[home], session] {
       gateway->change_lifecycle(session, LifecycleCommand::expire, [](const Status&) {});
@@ -161,16 +162,17 @@ void ActorTree::Impl::expire_sessions() {
   }
 }
 
-/// What fails here is done after the next start.
+/// What fails here, or is left because the node stops, is done after the next start.
 void ActorTree::Impl::scrub(const std::vector<SessionId>& sessions) {
-  const Status scrubbed = store_.scrub(sessions);
+  const auto scrubbed =
+      store_.scrub(sessions, [this] { return !node_.stopping.load(std::memory_order_relaxed); });
   if (!scrubbed) {
     log::warn("erased bytes stay in files until the next start why={}",
               log::value(scrubbed.error().detail));
     return;
   }
-  for (const SessionId& session : sessions) {
-    caf::anon_send(persistence_, DropBegunSet{{session, storage::kErasedBytes}});
+  for (std::size_t i = 0; i < *scrubbed; ++i) {
+    caf::anon_send(persistence_, DropBegunSet{{sessions[i], storage::kErasedBytes}});
   }
 }
 

@@ -52,7 +52,7 @@ class CoreGateway final : public SessionGateway {
   SessionDirectory& directory() { return directory_; }
   /// Ends and erases sessions that were deleted.
   void erase_deleted(std::vector<SessionId> sessions) {
-    platform_.erase(std::move(sessions), [] {});
+    platform_.erase(std::move(sessions), [](bool) {});
   }
 
   /// Runs in progress, with and without a session.

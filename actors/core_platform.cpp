@@ -33,7 +33,7 @@ Status CorePlatform::check_tools(const AgentSettings& settings) const {
       known.push_back(tool.name);
     }
     return Error{Errc::unprocessable,
-                 fmt::format("tools: there is no tool named \"{}\"; there are {}", name,
+                 fmt::format("/tools: there is no tool named \"{}\"; there are {}", name,
                              fmt::join(known, ", "))};
   }
   return {};
@@ -141,12 +141,17 @@ void CorePlatform::list_sessions(ListRange range, std::optional<AgentId> agent,
 void CorePlatform::delete_entity(storage::CatalogChange deletion, StatusReply reply) {
   change(std::move(deletion), [this, reply = std::move(reply)](Outcome deleted) {
     if (!deleted) return reply(deleted.error());
-    erase(std::move(deleted->deleted), [reply] { reply({}); });
+    erase(std::move(deleted->deleted), [reply](bool erased) {
+      if (erased) return reply({});
+      reply(Error{Errc::unavailable,
+                  "it is deleted, but not all of its messages are erased yet; that is gone on with "
+                  "when the server starts the next time"});
+    });
   });
 }
 
-void CorePlatform::erase(std::vector<SessionId> sessions, std::function<void()> done) {
-  if (sessions.empty()) return done();
+void CorePlatform::erase(std::vector<SessionId> sessions, std::function<void(bool)> done) {
+  if (sessions.empty()) return done(true);
   const std::size_t together = std::min(sessions.size(), kErasedTogether);
   const auto erasing = std::make_shared<Erasing>();
   erasing->in_work = together;
@@ -156,8 +161,12 @@ void CorePlatform::erase(std::vector<SessionId> sessions, std::function<void()> 
 }
 
 void CorePlatform::erase_next(const std::shared_ptr<Erasing>& erasing) {
+  if (sessions_.stopping() && !erasing->left.empty()) {  // The marks have it done later.
+    erasing->failed = true;
+    erasing->left.clear();
+  }
   if (erasing->left.empty()) {
-    if (--erasing->in_work == 0) erasing->done();
+    if (--erasing->in_work == 0) erasing->done(!erasing->failed);
     return;
   }
   const SessionId session = std::move(erasing->left.back());
@@ -165,6 +174,7 @@ void CorePlatform::erase_next(const std::shared_ptr<Erasing>& erasing) {
   sessions_.change_lifecycle(
       session, LifecycleCommand::expire, [this, session, erasing](const Status& erased) {
         if (!erased && erased.error().code != Errc::not_found) {
+          erasing->failed = true;
           log::warn("a deleted session is erased at the next start session={} why={}", session.text,
                     log::value(erased.error().detail));
         }

@@ -39,13 +39,14 @@ class CorePlatform final : public PlatformGateway {
                      Reply<std::vector<PlatformSession>> reply) override;
 
   /// Ends and erases sessions that were deleted, some at a time; then `done`.
-  void erase(std::vector<SessionId> sessions, std::function<void()> done);
+  void erase(std::vector<SessionId> sessions, std::function<void(bool erased)> done);
 
  private:
   struct Erasing {
     std::vector<SessionId> left;
     std::size_t in_work = 0;
-    std::function<void()> done;
+    bool failed = false;
+    std::function<void(bool)> done;
   };
 
   using Outcome = Result<storage::CatalogOutcome>;

@@ -27,6 +27,7 @@ class PlatformGateway {
 
   virtual ~PlatformGateway() = default;
 
+  // The sentence of an unprocessable begins with the JSON Pointer of the member, and a colon.
   // Replies of what changes something come after it is durable. Errors of all: unavailable,
   // corrupted. `if_version`: only when the entity has that version, else outdated.
 
@@ -55,7 +56,8 @@ class PlatformGateway {
                               std::optional<std::uint64_t> if_version,
                               Reply<PlatformSession> reply) = 0;
   /// Replies when it is gone, its runs are cancelled and its messages erased. What a crash cuts
-  /// off there goes on after the restart. Errors: not_found, outdated.
+  /// off there goes on after the restart. Errors: not_found, outdated; unavailable where it is
+  /// deleted but not erased.
   virtual void delete_session(SessionId id, std::optional<std::uint64_t> if_version,
                               StatusReply reply) = 0;
   /// All sessions, or those of `agent`.

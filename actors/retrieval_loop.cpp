@@ -253,7 +253,7 @@ Status RetrievalLoop::Impl::read_passages(Cached& cached,
     }
     Status added;
     const auto number = static_cast<std::uint8_t>(tool - set.tools.begin());
-    const Status read = around_.store.read_passages(
+    Status read = around_.store.read_passages(
         session, set.number, number, cached.next_passage,
         [&](const storage::StoredPassage& stored) {
           const auto vector = vector_of(stored.vector);

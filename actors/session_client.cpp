@@ -118,7 +118,7 @@ void SessionActor::start_store() {
   if (client_->wanted || client_->stores.empty() || closing()) return;
   client_->wanted = std::make_shared<std::atomic<bool>>(true);
   StoreDocuments& command = client_->stores.front().command;
-  auto documents = std::make_shared<StoreDocuments>(std::move(command));
+  auto documents = std::make_shared<StoreDocuments>(std::exchange(command, {}));
   command.digest = documents->digest;  // Still needed at the end; the content is not.
   command.idempotency_key = documents->idempotency_key;
   const bool taken =

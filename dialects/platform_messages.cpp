@@ -291,7 +291,7 @@ bool RunReader::add(const RecordedEvent& event) {
     }
   } else if (const auto* failure = std::get_if<RunFailed>(&event.event)) {
     ended_ = true;
-    problem_ = to_problem({failure->code, failure->error});
+    problem_ = problem_of_run(failure->code, failure->error);
   }
   return ended_;
 }

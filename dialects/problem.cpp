@@ -110,6 +110,12 @@ Problem to_problem(const Error& error) {
   return problem;
 }
 
+Problem problem_of_run(Errc code, std::string_view error) {
+  const int status = status_of(code);
+  const bool of_client = status >= 400 && status < 500 && code != Errc::resource_exhausted;
+  return to_problem({of_client ? Errc::unavailable : code, std::string(error)});
+}
+
 int status_of(Errc code) noexcept {
   switch (code) {
     case Errc::invalid_argument:

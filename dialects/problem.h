@@ -37,6 +37,9 @@ std::string_view title_of(int status) noexcept;
 /// replaced by a general sentence.
 Problem to_problem(const Error& error);
 
+/// Why a run failed. What a model's provider refused is no mistake of the client: 503.
+Problem problem_of_run(Errc code, std::string_view error);
+
 /// 400: a body that is not JSON, or not an object.
 Problem malformed_body(const Error& error);
 /// 422: a body that can be read, with all that is wrong with its members.

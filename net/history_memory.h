@@ -18,6 +18,12 @@ class HistoryMemory {
     bytes_ += bytes;
     core_->history_bytes += bytes;
   }
+  /// From now on so many in all.
+  void set(std::size_t bytes) {
+    core_->history_bytes -= bytes_;
+    bytes_ = 0;
+    add(bytes);
+  }
 
  private:
   std::shared_ptr<Core> core_;

@@ -38,6 +38,13 @@ HttpResponse refused(const Problem& problem, const HttpRequest& request) {
 }
 
 HttpResponse refused(const Error& error, const HttpRequest& request) {
+  const std::size_t colon = error.detail.find(": ");
+  if (error.code == Errc::unprocessable && error.detail.starts_with('/') &&
+      colon != std::string::npos) {
+    return to_response(
+        dialects::invalid_body({{error.detail.substr(0, colon), error.detail.substr(colon + 2)}}),
+        request.id);
+  }
   return to_response(dialects::to_problem(error), request.id);
 }
 
@@ -189,18 +196,45 @@ asio::awaitable<HttpResponse> delete_agent(Core& core, const HttpRequest& reques
   co_return deleted(reply, request);
 }
 
+// ---- Lists ----
+
+/// What a list is taken to need before it is read: as long as most are, or all that a page may be.
+std::size_t list_bytes(const Core& core, const ListRange& range) {
+  constexpr std::size_t kEntryBytes = 4 << 10;
+  return std::min(range.limit * kEntryBytes, core.options().history_bytes_max);
+}
+
+Problem too_many_lists() {
+  Problem problem{.status = 503,
+                  .detail =
+                      "too many lists are being read; try again later, or with a smaller "
+                      "`limit`"};
+  problem.retry_after = std::chrono::seconds(1);
+  return problem;
+}
+
+HttpResponse list_response(std::string body, const std::shared_ptr<HistoryMemory>& held) {
+  held->set(body.size());
+  return {.body = std::move(body), .until_written = held};
+}
+
 asio::awaitable<HttpResponse> list_agents(Core& core, const HttpRequest& request) {
   const auto parsed =
       platform::parse_range(request.target.parameter("limit"), request.target.parameter("cursor"));
   if (const auto* problem = std::get_if<Problem>(&parsed)) co_return refused(*problem, request);
   const auto& range = std::get<ListRange>(parsed);
+  if (core.history_bytes >= core.options().history_bytes_total_max) {
+    co_return refused(too_many_lists(), request);
+  }
+  const auto held = std::make_shared<HistoryMemory>(core);
+  held->add(list_bytes(core, range));
   using Agents = Result<std::vector<Agent>>;
   auto start = [&core, &range](PlatformGateway::Reply<std::vector<Agent>> reply) {
     gateway(core).list_agents(with_one_more(range), std::move(reply));
   };
   const Agents agents = co_await reply_of<Agents>(std::move(start));
   if (!agents) co_return refused(agents.error(), request);
-  co_return HttpResponse{.body = platform::agents_json(*agents, range.limit)};
+  co_return list_response(platform::agents_json(*agents, range.limit), held);
 }
 
 // ---- Sessions ----
@@ -254,13 +288,18 @@ asio::awaitable<HttpResponse> list_sessions(Core& core, const HttpRequest& reque
   if (const auto* problem = std::get_if<Problem>(&filter)) co_return refused(*problem, request);
   const auto& range = std::get<ListRange>(parsed);
   const auto& agent = std::get<std::optional<AgentId>>(filter);
+  if (core.history_bytes >= core.options().history_bytes_total_max) {
+    co_return refused(too_many_lists(), request);
+  }
+  const auto held = std::make_shared<HistoryMemory>(core);
+  held->add(list_bytes(core, range));
   using Sessions = Result<std::vector<PlatformSession>>;
   auto start = [&core, &range, &agent](PlatformGateway::Reply<std::vector<PlatformSession>> reply) {
     gateway(core).list_sessions(with_one_more(range), agent, std::move(reply));
   };
   const Sessions sessions = co_await reply_of<Sessions>(std::move(start));
   if (!sessions) co_return refused(sessions.error(), request);
-  co_return HttpResponse{.body = platform::sessions_json(*sessions, range.limit)};
+  co_return list_response(platform::sessions_json(*sessions, range.limit), held);
 }
 
 // ---- Messages ----

@@ -16,7 +16,7 @@ const char* to_string(StepType type) noexcept {
   return "FinalAnswerStep";
 }
 
-const MessageId& message_of(const Event& event) noexcept {
+const MessageId& message_of(const Event& event) {
   static const MessageId none;
   return std::visit(
       [](const auto& e) -> const MessageId& {

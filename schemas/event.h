@@ -78,7 +78,7 @@ using Event = std::variant<MessageAccepted, StepRecorded, RunEnded, RunFailed, L
                            DocumentsStored>;
 
 /// The message an event belongs to; an empty id for those that belong to none.
-const MessageId& message_of(const Event& event) noexcept;
+const MessageId& message_of(const Event& event);
 
 /// True for the event that ends its message: RunEnded and RunFailed.
 bool is_terminal(const Event& event) noexcept;

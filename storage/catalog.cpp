@@ -1,6 +1,7 @@
 // The part of the store that keeps agents and platform sessions.
 #include "storage/catalog.h"
 
+#include <rocksdb/snapshot.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
 
 #include "schemas/record_codec.h"
@@ -104,8 +105,13 @@ class Changes {
       return Error{Errc::failed_precondition,
                    "the agent has sessions; delete them first, or with it by cascade=true"};
     }
-    for (const SessionId& session : *sessions) remove(change.id, session);
+    for (const SessionId& session : *sessions) {
+      if (const Status removed = remove(change.id, session); !removed) return removed.error();
+    }
     batch_.Delete(platform_, keys::agent(change.id.text));
+    if (const Status forgotten = forget_request(kAgents, change.id.text); !forgotten) {
+      return forgotten.error();
+    }
     CatalogOutcome outcome;
     outcome.deleted = std::move(*sessions);
     return outcome;
@@ -116,7 +122,8 @@ class Changes {
     if (!session) return session.error();
     if (!session->has_value()) return no_such_session();
     if (change.if_version && *change.if_version != (*session)->version) return outdated();
-    remove((*session)->settings.agent, change.id);
+    const Status removed = remove((*session)->settings.agent, change.id);
+    if (!removed) return removed.error();
     CatalogOutcome outcome;
     outcome.deleted.push_back(change.id);
     return outcome;
@@ -124,7 +131,7 @@ class Changes {
 
  private:
   static Error unknown_agent() {
-    return {Errc::unprocessable, "agent_id: there is no agent with this id"};
+    return {Errc::unprocessable, "/agent_id: there is no agent with this id"};
   }
 
   static void set(CatalogOutcome& outcome, Agent agent) {
@@ -185,6 +192,7 @@ class Changes {
     put(record);
     if (!request.key.empty()) {
       batch_.Put(platform_, keys::request(kind, request.key), request.digest + encode(record));
+      batch_.Put(platform_, keys::request_of(record.id.text), request.key);
     }
     if constexpr (std::is_same_v<Record, PlatformSession>) {
       ClientRecord client;
@@ -203,10 +211,21 @@ class Changes {
     batch_.Put(platform_, keys::session_of(session.settings.agent.text, session.id.text), "");
   }
 
-  void remove(const AgentId& agent, const SessionId& session) {
+  Status remove(const AgentId& agent, const SessionId& session) {
     batch_.Delete(platform_, keys::platform_session(session.text));
     batch_.Delete(platform_, keys::session_of(agent.text, session.text));
     batch_.Put(documents_, keys::set(keys::kBegunPrefix, session, kDeletedSession), "");
+    return forget_request(kSessions, session.text);
+  }
+
+  /// What is kept for repeats of the request that made `id` holds what it made.
+  Status forget_request(char kind, const std::string& id) {
+    const auto key = get(keys::request_of(id));
+    if (!key) return key.error();
+    if (!key->has_value()) return {};
+    batch_.Delete(platform_, keys::request(kind, **key));
+    batch_.Delete(platform_, keys::request_of(id));
+    return {};
   }
 
   /// One of them is enough where not `all` are asked for.
@@ -232,9 +251,10 @@ class Changes {
 
 /// The ids in the keys that begin with `prefix`, newest first: under `before` where that is given.
 Result<std::vector<std::string>> newest_ids(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
+                                            const rocksdb::ReadOptions& options,
                                             const std::string& prefix, const ListRange& range) {
   std::vector<std::string> ids;
-  const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator({}, family));
+  const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(options, family));
   const std::string end = range.before.empty() ? keys::past(prefix) : prefix + range.before;
   it->SeekForPrev(end);
   if (it->Valid() && it->key() == end) it->Prev();
@@ -256,18 +276,22 @@ Result<Record> read_record(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
   return decode_as<Record>(view(bytes));
 }
 
-/// Those of `ids` that are there.
+/// The records of `kind` that the ids after `prefix` name, all as they were at one time: one that
+/// is deleted meanwhile must not make a page look like the last.
 template <class Record>
-Result<std::vector<Record>> read_records(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
-                                         char kind, const std::vector<std::string>& ids) {
+Result<std::vector<Record>> list_records(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
+                                         char kind, const std::string& prefix,
+                                         const ListRange& range) {
+  rocksdb::ManagedSnapshot snapshot(&db);
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot.snapshot();
+  const auto ids = newest_ids(db, family, options, prefix, range);
+  if (!ids) return ids.error();
   std::vector<Record> records;
-  for (const std::string& id : ids) {
-    auto record = read_record<Record>(db, family, kind + id, {}, no_such_agent());
-    if (record) {
-      records.push_back(std::move(*record));
-    } else if (record.error().code != Errc::not_found) {
-      return record.error();
-    }
+  for (const std::string& id : *ids) {
+    auto record = read_record<Record>(db, family, kind + id, options, no_such_agent());
+    if (!record) return record.error();
+    records.push_back(std::move(*record));
   }
   return records;
 }
@@ -327,17 +351,13 @@ Result<Agent> Store::agent_of(const SessionId& id) const {
 }
 
 Result<std::vector<Agent>> Store::agents(const ListRange& range) const {
-  const auto ids = newest_ids(*db_, platform_, std::string(1, kAgents), range);
-  if (!ids) return ids.error();
-  return read_records<Agent>(*db_, platform_, kAgents, *ids);
+  return list_records<Agent>(*db_, platform_, kAgents, std::string(1, kAgents), range);
 }
 
 Result<std::vector<PlatformSession>> Store::platform_sessions(
     const ListRange& range, const std::optional<AgentId>& agent) const {
   const std::string prefix = agent ? keys::sessions_of(agent->text) : std::string(1, kSessions);
-  const auto ids = newest_ids(*db_, platform_, prefix, range);
-  if (!ids) return ids.error();
-  return read_records<PlatformSession>(*db_, platform_, kSessions, *ids);
+  return list_records<PlatformSession>(*db_, platform_, kSessions, prefix, range);
 }
 
 }  // namespace parlance::storage

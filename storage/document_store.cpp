@@ -119,7 +119,8 @@ Result<std::vector<BegunSet>> Store::begun_sets(const SessionId* session) const 
   return sets;
 }
 
-Status Store::scrub(std::span<const SessionId> sessions) {
+Result<std::size_t> Store::scrub(std::span<const SessionId> sessions,
+                                 const std::function<bool()>& go_on) const {
   // Flushing all families ends the log files that hold what was removed.
   rocksdb::FlushOptions flush;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
@@ -137,13 +138,15 @@ Status Store::scrub(std::span<const SessionId> sessions) {
     const rocksdb::Slice to(end);
     status = db_->CompactRange(compact, family, &from, &to);
   };
-  for (const SessionId& session : sessions) {
+  std::size_t done = 0;
+  for (; done < sessions.size() && status.ok() && go_on(); ++done) {
+    const SessionId& session = sessions[done];
     for (const char kind : {'m', 'k', 'n'}) compact_kind(ids_, session, kind);
     for (const char kind : {'d', 'v', 'w'}) compact_kind(documents_, session, kind);
     for (const char kind : {'e', 'p'}) compact_kind(db_->DefaultColumnFamily(), session, kind);
   }
   if (!status.ok()) return to_error(status, "removing erased bytes from the files");
-  return {};
+  return done;
 }
 
 Result<bool> Store::add_client(const SessionId& session, const ClientRecord& client) {

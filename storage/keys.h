@@ -23,6 +23,7 @@
 //   'x' agent id 0x00 session id            empty: the agent has the session
 //   'q' kind(1) idempotency key             digest(32) of the request, and then the agent ('a') or
 //                                           the platform session ('b') that it made, as it was then
+//   'z' agent or session id                 the idempotency key of the request that made it
 // A session id never contains 0x00, so no session's keys are a prefix of another's.
 #pragma once
 
@@ -44,7 +45,7 @@ inline constexpr std::string_view kIdFamily = "ids";
 /// The column family of 'd', 'v', 'w' and 'g'; all others but the platform's are in the default
 /// one.
 inline constexpr std::string_view kDocumentFamily = "documents";
-/// The column family of 'a', 'b', 'x' and 'q'.
+/// The column family of 'a', 'b', 'x', 'q' and 'z'.
 inline constexpr std::string_view kPlatformFamily = "platform";
 
 inline void append_be64(std::string& out, std::uint64_t value) {
@@ -142,6 +143,10 @@ inline std::string session_of(std::string_view agent_id, std::string_view sessio
 /// `kind`: of what the request made.
 inline std::string request(char kind, std::string_view idempotency_key) {
   return std::string{'q', kind}.append(idempotency_key);
+}
+
+inline std::string request_of(std::string_view id) {
+  return std::string("z").append(id);
 }
 
 /// 'd' or 'g' of a set, or the prefix of its keys of the kind 'v' or 'w'.

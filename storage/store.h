@@ -208,8 +208,10 @@ class Store {
                                                          const std::optional<AgentId>& agent) const;
 
   /// Lets the files forget what an erase removed: the bytes are gone from the disk afterwards.
-  /// Takes long. Any thread. Errors: unavailable.
-  Status scrub(std::span<const SessionId> sessions);
+  /// Takes long; ends early when `go_on` says no. Returns how many of `sessions` are done. Any
+  /// thread. Errors: unavailable.
+  Result<std::size_t> scrub(std::span<const SessionId> sessions,
+                            const std::function<bool()>& go_on) const;
 
   /// True when the log surely has neither this message id nor this key (empty: none). Looks only
   /// at what is in memory and never blocks, so false may also mean that it would have to.

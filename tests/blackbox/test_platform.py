@@ -690,6 +690,20 @@ def test_a_failed_message_stays_and_is_run_again(world):
     assert said == ["hello"]
 
 
+def test_what_the_models_provider_refuses_is_no_mistake_of_the_client(world):
+    upstream = world.upstream(script=[{"status": 400}])
+    api = Api(world.server(upstream=upstream, provider=ONCE))
+    is_problem(api.say(api.session(), "hello"), 503)
+
+
+def test_what_does_not_exist_is_told_with_its_place_in_the_body(world):
+    api = Api(world.server())
+    problem = is_problem(api.post("/agent", {**AGENT, "tools": ["teleport"]}), 422)
+    assert problem["errors"][0]["pointer"] == "/tools"
+    problem = is_problem(api.post("/session", {"agent_id": api.session()["id"]}), 422)
+    assert problem["errors"][0]["pointer"] == "/agent_id"
+
+
 def test_a_retry_that_fails_can_be_tried_again(world):
     upstream = world.upstream(script=[{"status": 500, "repeat": 2}, {"text": "At last."}])
     api = Api(world.server(upstream=upstream, provider=ONCE))

@@ -44,7 +44,19 @@ try {
     .catch(() => {});
   await page.waitForLoadState("networkidle", { timeout: 10_000 });
   seen.found = await page.locator(selector).count();
+  const closed = (await page.innerText("body")).length;
   for (const each of clicked ? await page.locator(clicked).all() : []) await each.evaluate((element) => element.click());
+  if (clicked) {
+    // What was opened is there when the page's text has grown and stopped growing.
+    await page
+      .waitForFunction((least) => {
+        const length = document.body.innerText.length;
+        const settled = length > least && length === window.lengthBefore;
+        window.lengthBefore = length;
+        return settled;
+      }, closed, { polling: 200, timeout: 10_000 })
+      .catch(() => {});
+  }
   seen.text = await page.innerText("body");
   if (screenshot) await page.screenshot({ path: screenshot });
 } finally {

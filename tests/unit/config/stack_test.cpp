@@ -165,8 +165,8 @@ TEST_CASE("a placeholder without a key in the environment is offline, with a war
         Told{"0: not listening on 127.0.0.1:8000: vector_db is said to be there",
              "9: stack.decision_maker.ai_client." + offline,
              "18: stack.tools[0].ai_client." + offline,
-             "23: stack.tools[1].embeddings is not used: the tool is offline, where passages are "
-             "embedded by feature hashing",
+             ("23: stack.tools[1].embeddings is not used: the tool is offline, where passages are "
+              "embedded by feature hashing"),
              "27: stack.tools[1].ai_client." + offline});
 }
 

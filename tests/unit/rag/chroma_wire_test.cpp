@@ -11,7 +11,7 @@
 namespace parlance::rag {
 namespace {
 
-const std::string kId = "dfeb87a8-5db4-4eac-bb84-a0d615195720";
+const std::string collection_id = "dfeb87a8-5db4-4eac-bb84-a0d615195720";
 
 ChromaRecord record(const std::string& id, std::string document = "text") {
   return {id, {0.5F, -0.25F}, std::move(document), {{"doc", "d1"}}};
@@ -51,10 +51,10 @@ TEST_CASE("names that Chroma takes pass, and others are refused before it sees t
 }
 
 TEST_CASE("ids that would change a URL are refused") {
-  CHECK(check_collection_id(kId).has_value());
+  CHECK(check_collection_id(collection_id).has_value());
   CHECK(check_collection_id("").has_error());
   CHECK(check_collection_id(std::string(36, '/')).has_error());
-  CHECK(check_collection_id(kId + "0").has_error());
+  CHECK(check_collection_id(collection_id + "0").has_error());
 }
 
 TEST_CASE("a list of records with a flaw is refused whole, and the sentence holds no text") {
@@ -112,6 +112,7 @@ TEST_CASE("records are encoded as the lists that Chroma wants") {
 TEST_CASE("many records are encoded in batches of bounded count and size, each of them once") {
   const std::size_t bytes = GENERATE(1, 10'000, 1'000'000);
   std::vector<ChromaRecord> records;
+  records.reserve(600);
   for (int i = 0; i < 600; ++i) {
     records.push_back(record(std::to_string(i), i < 20 ? std::string(bytes, 'x') : "x"));
   }
@@ -184,18 +185,18 @@ TEST_CASE("an answer that is not what the API promises is an error") {
 }
 
 TEST_CASE("a collection that does not measure by cosine is refused") {
-  const auto collection = decode_collection(collection_json(kId, "cosine"));
+  const auto collection = decode_collection(collection_json(collection_id, "cosine"));
   REQUIRE(collection.has_value());
-  CHECK(collection->id == kId);
+  CHECK(collection->id == collection_id);
   CHECK(collection->metadata ==
         ChromaMetadata{{"n", std::int64_t{3}}, {"s", "t"}, {"f", 1.5}, {"b", true}});
-  const auto other = decode_collection(collection_json(kId, "l2"));
+  const auto other = decode_collection(collection_json(collection_id, "l2"));
   REQUIRE(other.has_error());
   CHECK(other.error().code == Errc::failed_precondition);
 }
 
 TEST_CASE("a list of collections does not mind how any of them measures") {
-  const auto list = decode_collections("[" + collection_json(kId, "l2") + "]");
+  const auto list = decode_collections("[" + collection_json(collection_id, "l2") + "]");
   REQUIRE(list.has_value());
   CHECK(list->size() == 1);
 }

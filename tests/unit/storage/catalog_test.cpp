@@ -107,6 +107,14 @@ TEST_CASE("a request that comes again with its key makes nothing, and is told th
   CHECK(change(*f.store, {other})[0].error().code == Errc::already_exists);
 }
 
+TEST_CASE("what is deleted takes its idempotency key along") {
+  Fixture f;
+  change(*f.store, {new_agent("a1", "key"), DeleteAgent{{"a1"}, {}, false}});
+  const auto again = change(*f.store, {new_agent("a2", "key")});
+  CHECK_FALSE(again[0].value().replayed);
+  CHECK(f.store->agent({"a2"}).has_value());
+}
+
 TEST_CASE("a session that changes its agent is listed with the new one only") {
   Fixture f;
   PlatformSessionSettings moved = new_session("s1", "a2").session.settings;
