@@ -103,8 +103,9 @@ void PersistenceActor::commit_catalog() {
   std::vector<storage::CatalogChange> changes;
   changes.reserve(group.size());
   for (ChangeCatalog& each : group) changes.push_back(std::move(each.change));
+  const bool refused_before = store_.refuses_writes();
   auto outcomes = store_.change_catalog(changes);
-  if (!outcomes) {
+  if (!outcomes && !refused_before) {
     log::error("agents and sessions cannot be changed why={}", log::value(outcomes.error().detail));
   }
   for (std::size_t i = 0; i < group.size(); ++i) {

@@ -105,13 +105,8 @@ asio::awaitable<HttpResponse> history(Core& core, const HttpRequest& request) {
   std::size_t bytes = 0;
   bool more = !(before && *before <= 1);
   while (more && entries < range.entries_max && bytes < options.history_bytes_max) {
-    if (core.history_bytes >= options.history_bytes_total_max) {
-      Problem problem{.status = 503,
-                      .detail =
-                          "too many histories are being read; try again later, or with a "
-                          "smaller `limit`"};
-      problem.retry_after = std::chrono::seconds(1);
-      co_return to_response(problem, request.id);
+    if (const auto refusal = too_much_is_read(core, "histories")) {
+      co_return to_response(*refusal, request.id);
     }
     ReadEvents read{.before = before, .from_end = !before, .bytes_max = kHistoryPageBytes};
     // Every second event of a chat or so is no entry, so some more than wanted are read.

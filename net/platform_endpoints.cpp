@@ -204,15 +204,6 @@ std::size_t list_bytes(const Core& core, const ListRange& range) {
   return std::min(range.limit * kEntryBytes, core.options().history_bytes_max);
 }
 
-Problem too_many_lists() {
-  Problem problem{.status = 503,
-                  .detail =
-                      "too many lists are being read; try again later, or with a smaller "
-                      "`limit`"};
-  problem.retry_after = std::chrono::seconds(1);
-  return problem;
-}
-
 HttpResponse list_response(std::string body, const std::shared_ptr<HistoryMemory>& held) {
   held->set(body.size());
   return {.body = std::move(body), .until_written = held};
@@ -223,9 +214,7 @@ asio::awaitable<HttpResponse> list_agents(Core& core, const HttpRequest& request
       platform::parse_range(request.target.parameter("limit"), request.target.parameter("cursor"));
   if (const auto* problem = std::get_if<Problem>(&parsed)) co_return refused(*problem, request);
   const auto& range = std::get<ListRange>(parsed);
-  if (core.history_bytes >= core.options().history_bytes_total_max) {
-    co_return refused(too_many_lists(), request);
-  }
+  if (const auto refusal = too_much_is_read(core, "lists")) co_return refused(*refusal, request);
   const auto held = std::make_shared<HistoryMemory>(core);
   held->add(list_bytes(core, range));
   using Agents = Result<std::vector<Agent>>;
@@ -288,9 +277,7 @@ asio::awaitable<HttpResponse> list_sessions(Core& core, const HttpRequest& reque
   if (const auto* problem = std::get_if<Problem>(&filter)) co_return refused(*problem, request);
   const auto& range = std::get<ListRange>(parsed);
   const auto& agent = std::get<std::optional<AgentId>>(filter);
-  if (core.history_bytes >= core.options().history_bytes_total_max) {
-    co_return refused(too_many_lists(), request);
-  }
+  if (const auto refusal = too_much_is_read(core, "lists")) co_return refused(*refusal, request);
   const auto held = std::make_shared<HistoryMemory>(core);
   held->add(list_bytes(core, range));
   using Sessions = Result<std::vector<PlatformSession>>;
@@ -331,14 +318,7 @@ asio::awaitable<std::optional<Problem>> read_page(Core& core, const SessionId& s
                                                   platform::ConversationReader& reader,
                                                   HistoryMemory& held) {
   while (!reader.done()) {
-    if (core.history_bytes >= core.options().history_bytes_total_max) {
-      Problem problem{.status = 503,
-                      .detail =
-                          "too many conversations are being read; try again later, or with a "
-                          "smaller `limit`"};
-      problem.retry_after = std::chrono::seconds(1);
-      co_return problem;
-    }
+    if (auto refusal = too_much_is_read(core, "conversations")) co_return refusal;
     const ReadEvents range{
         .after = after, .before = {}, .events_max = kPageEvents, .bytes_max = kPageBytes};
     auto start = [&core, &session, range](actors::SessionGateway::PageReply reply) {
