@@ -35,7 +35,8 @@ Document read_pdf(std::string_view bytes, const Limits& limits) {
   return make_document("application/pdf", pdf_text(bytes, limits));
 }
 
-Document read_archive(std::string_view bytes, const TypeDetector& detector, const Limits& limits) {
+Document read_archive(std::string_view bytes, const confined::TypeDetector& detector,
+                      const Limits& limits) {
   auto package = OfficePackage::open(bytes, limits);
   if (!package) return {package.error(), "application/zip", {}};
   if (package->kind() == OfficeKind::other_archive) {
@@ -47,7 +48,7 @@ Document read_archive(std::string_view bytes, const TypeDetector& detector, cons
 }
 
 /// The container of old Office files, and of new ones that are encrypted.
-Document read_ole(std::string_view bytes, const TypeDetector& detector) {
+Document read_ole(std::string_view bytes, const confined::TypeDetector& detector) {
   std::string marker;
   for (const char c : std::string_view("EncryptedPackage")) (marker += c) += '\0';
   if (bytes.find(marker) != std::string_view::npos) {
@@ -93,7 +94,8 @@ Status prepare_libraries() {
   return prepare_pdf();
 }
 
-Document read_document(const TypeDetector& detector, std::string_view bytes, const Limits& limits) {
+Document read_document(const confined::TypeDetector& detector, std::string_view bytes,
+                       const Limits& limits) {
   if (bytes.empty()) return {Outcome::empty, "inode/x-empty", {}};
   // These are certain, and libmagic takes milliseconds or is at times wrong about them.
   if (bytes.starts_with("%PDF-")) return read_pdf(bytes, limits);

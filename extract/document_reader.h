@@ -4,8 +4,8 @@
 
 #include <string_view>
 
+#include "confined/type_detector.h"
 #include "extract/document.h"
-#include "extract/type_detector.h"
 
 namespace parlance::extract {
 
@@ -14,6 +14,7 @@ namespace parlance::extract {
 Status prepare_libraries();
 
 /// Never throws but std::bad_alloc.
-Document read_document(const TypeDetector& detector, std::string_view bytes, const Limits& limits);
+Document read_document(const confined::TypeDetector& detector, std::string_view bytes,
+                       const Limits& limits);
 
 }  // namespace parlance::extract

@@ -1,38 +1,27 @@
 #include "extract/extractor.h"
 
 #include <algorithm>
-#include <climits>
 #include <csignal>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
-#include "extract/child_process.h"
+#include "confined/child_process.h"
 #include "extract/frame.h"
 
 namespace parlance::extract {
 namespace {
 
 using Why = Failure::Why;
+using confined::ChildProcess;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kProgramName = "parlance-extract";
 constexpr std::size_t kNameBytesMax = 80;
-
-/// The program beside this one; only its name where that cannot be found out.
-std::string find_program(const Options& options) {
-  if (!options.program.empty()) return options.program;
-  char path[PATH_MAX];
-  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0 || static_cast<std::size_t>(size) == sizeof path) return kProgramName;
-  const std::string_view self(path, static_cast<std::size_t>(size));
-  return std::string(self.substr(0, self.rfind('/') + 1)) + kProgramName;
-}
 
 /// The bytes of the UTF-8 sequence at the start of well-formed `text`.
 std::size_t sequence_bytes(std::string_view text) {
@@ -153,7 +142,7 @@ class Batch {
   }
 
   std::optional<Failure> start() {
-    const std::string program = find_program(options_);
+    const std::string program = confined::program_path(options_.program, kProgramName);
     auto child = ChildProcess::start(
         program,
         {std::to_string(options_.memory_bytes_max), std::to_string(options_.cpu_max.count()),

@@ -1,5 +1,5 @@
 // Text out of documents that strangers send. No document is parsed in this process: a batch of
-// files goes to a child process, parlance-extract, which confines itself (extract/confinement.h)
+// files goes to a child process, parlance-extract, which confines itself (confined/confinement.h)
 // and answers with text or a reason. The child is ended and reaped before the call returns,
 // whatever happens, so one that hangs, dies or lies costs only the request that it served.
 //

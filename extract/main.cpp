@@ -3,7 +3,6 @@
 // parlance-extract MEMORY_BYTES CPU_SECONDS TEXT_BYTES FILE_BYTES
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
@@ -15,7 +14,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "extract/confinement.h"
+#include "confined/confinement.h"
+#include "confined/descriptor_io.h"
 #include "extract/document_reader.h"
 #include "extract/frame.h"
 
@@ -23,6 +23,9 @@ namespace {
 
 using namespace parlance;
 using namespace parlance::extract;
+using confined::read_all;
+using confined::TypeDetector;
+using confined::write_all;
 
 constexpr int kBadUsage = 2;
 constexpr int kNotConfined = 3;
@@ -50,30 +53,6 @@ bool read_arguments(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
-bool read_all(void* to, std::size_t size) {
-  auto* place = static_cast<char*>(to);
-  while (size > 0) {
-    const ssize_t got = read(STDIN_FILENO, place, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    place += got;
-    size -= static_cast<std::size_t>(got);
-  }
-  return true;
-}
-
-bool write_all(const void* from, std::size_t size) {
-  const auto* place = static_cast<const char*>(from);
-  while (size > 0) {
-    const ssize_t put = write(STDOUT_FILENO, place, size);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    place += put;
-    size -= static_cast<std::size_t>(put);
-  }
-  return true;
-}
-
 std::chrono::seconds cpu_used() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -85,7 +64,7 @@ Document serve(const TypeDetector& detector, std::uint64_t size, const Limits& l
                bool& heard) {
   heard = false;
   std::string bytes(size, '\0');
-  heard = read_all(bytes.data(), bytes.size());
+  heard = read_all(STDIN_FILENO, bytes.data(), bytes.size());
   if (!heard) return {};
   try {
     return read_document(detector, bytes, limits);
@@ -99,7 +78,7 @@ int run(const TypeDetector& detector, const Arguments& arguments) {
   limits.text_bytes_max = std::min<std::uint64_t>(arguments.text_bytes, kTextBytesCap);
   const std::chrono::seconds leave_after(arguments.cpu_seconds / 2);
   RequestHead request;
-  while (read_all(&request, sizeof request)) {
+  while (read_all(STDIN_FILENO, &request, sizeof request)) {
     if (request.bytes > arguments.file_bytes) return kBadRequest;
     bool heard = false;
     const Document document = serve(detector, request.bytes, limits, heard);
@@ -109,9 +88,10 @@ int run(const TypeDetector& detector, const Arguments& arguments) {
     answer.type_bytes = static_cast<std::uint32_t>(document.type.size());
     answer.text_bytes = document.text.size();
     answer.leaving = cpu_used() >= leave_after ? 1 : 0;
-    if (!write_all(&answer, sizeof answer) ||
-        !write_all(document.type.data(), document.type.size()) ||
-        !write_all(document.text.data(), document.text.size()) || answer.leaving != 0) {
+    if (!write_all(STDOUT_FILENO, &answer, sizeof answer) ||
+        !write_all(STDOUT_FILENO, document.type.data(), document.type.size()) ||
+        !write_all(STDOUT_FILENO, document.text.data(), document.text.size()) ||
+        answer.leaving != 0) {
       return 0;
     }
   }
@@ -132,12 +112,14 @@ int main(int argc, char** argv) {
     return kNotConfined;
   }
   Status ready = prepare_libraries();
-  if (ready) ready = confine({arguments.memory_bytes, std::chrono::seconds(arguments.cpu_seconds)});
+  if (ready)
+    ready =
+        confined::confine({arguments.memory_bytes, std::chrono::seconds(arguments.cpu_seconds)});
   if (!ready) {
     std::fprintf(stderr, "parlance-extract: %s\n", ready.error().detail.c_str());
     return kNotConfined;
   }
-  if (!write_all(kReady.data(), kReady.size())) return 0;
+  if (!write_all(STDOUT_FILENO, kReady.data(), kReady.size())) return 0;
   // Not `return`: what libraries do at the end of a process is not worth allowing.
   _exit(run(*detector, arguments));
 }

@@ -12,7 +12,8 @@
 using namespace parlance::extract;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const TypeDetector detector = TypeDetector::load().value();
+  static const parlance::confined::TypeDetector detector =
+      parlance::confined::TypeDetector::load().value();
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.find("%PDF") != std::string_view::npos) return 0;
   Limits limits;

@@ -13,8 +13,8 @@ using test::make_pdf;
 using test::make_zip;
 using test::paragraph;
 
-const TypeDetector& detector() {
-  static const TypeDetector loaded = TypeDetector::load().value();
+const confined::TypeDetector& detector() {
+  static const confined::TypeDetector loaded = confined::TypeDetector::load().value();
   return loaded;
 }
 

@@ -1,10 +1,10 @@
-#include "extract/type_detector.h"
+#include "confined/type_detector.h"
 
 #include <algorithm>
 
 #include <magic.h>
 
-namespace parlance::extract {
+namespace parlance::confined {
 namespace {
 
 // Everything that libmagic knows lies near the start; the time of its searches grows with the
@@ -33,4 +33,4 @@ std::string TypeDetector::type_of(std::string_view bytes) const {
   return type == nullptr || *type == '\0' ? "application/octet-stream" : type;
 }
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

@@ -1,4 +1,4 @@
-#include "extract/confinement.h"
+#include "confined/confinement.h"
 
 #include <array>
 #include <cerrno>
@@ -23,7 +23,7 @@
 #define PARLANCE_SHADOW_MEMORY 0
 #endif
 
-namespace parlance::extract {
+namespace parlance::confined {
 namespace {
 
 using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
@@ -121,4 +121,4 @@ Status confine(const Confinement& confinement) {
   return filter_calls();
 }
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

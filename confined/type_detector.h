@@ -9,7 +9,7 @@
 
 struct magic_set;
 
-namespace parlance::extract {
+namespace parlance::confined {
 
 class TypeDetector {
  public:
@@ -27,4 +27,4 @@ class TypeDetector {
   std::unique_ptr<magic_set, Close> magic_;
 };
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

@@ -1,18 +1,23 @@
 // A child process with one socket as its standard input and output: no other descriptor of ours, no
 // environment, standard error thrown away. Destruction kills it by its id and reaps it.
-// Owner: one call of extract_texts. Thread: that call's.
+// Owner: whoever asked for its work. Thread: one at a time.
 #pragma once
 
 #include <chrono>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/types.h>
 
 #include "base/result.h"
 
-namespace parlance::extract {
+namespace parlance::confined {
+
+/// `configured`, or where it is empty the program `name` beside the running one; only the name
+/// where that cannot be found out.
+std::string program_path(const std::string& configured, std::string_view name);
 
 class ChildProcess {
  public:
@@ -44,4 +49,4 @@ class ChildProcess {
   int socket_;
 };
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

@@ -1,9 +1,9 @@
-// Takes away from this process, for good, what reading a document does not need: other processes
+// Takes away from this process, for good, what reading a file does not need: other processes
 // and programs, sockets, opening files in any way, more memory and time than the limits. What is
 // left is computing, and reading and writing what is open already.
 //
 // Call it once, from the only thread, after everything was loaded and before the first byte of a
-// document was read.
+// file was read.
 #pragma once
 
 #include <chrono>
@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace parlance::extract {
+namespace parlance::confined {
 
 struct Confinement {
   std::size_t memory_bytes_max = 0;  ///< Address space. Not limited under a sanitizer, which
@@ -22,4 +22,4 @@ struct Confinement {
 /// Errors: unavailable (the kernel refuses a limit or the system call filter).
 Status confine(const Confinement& confinement);
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

@@ -1,7 +1,8 @@
-#include "extract/child_process.h"
+#include "confined/child_process.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <system_error>
 #include <utility>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace parlance::extract {
+namespace parlance::confined {
 namespace {
 
 Error unavailable(std::string_view what, int error) {
@@ -29,7 +30,7 @@ class Preparation {
     posix_spawn_file_actions_init(&actions_);
     add(posix_spawn_file_actions_adddup2(&actions_, socket, STDIN_FILENO));
     add(posix_spawn_file_actions_adddup2(&actions_, socket, STDOUT_FILENO));
-    // What a library says about a document there would be text of strangers in our log.
+    // What a library says about its input there would be text of strangers in our log.
     add(posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0));
     add(posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
 
@@ -65,6 +66,15 @@ class Preparation {
 };
 
 }  // namespace
+
+std::string program_path(const std::string& configured, std::string_view name) {
+  if (!configured.empty()) return configured;
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0 || static_cast<std::size_t>(size) == sizeof path) return std::string(name);
+  const std::string_view self(path, static_cast<std::size_t>(size));
+  return std::string(self.substr(0, self.rfind('/') + 1)).append(name);
+}
 
 Result<ChildProcess> ChildProcess::start(const std::string& program,
                                          const std::vector<std::string>& arguments) {
@@ -149,4 +159,4 @@ int ChildProcess::end() noexcept {
   return status;
 }
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined

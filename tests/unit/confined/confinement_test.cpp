@@ -1,6 +1,6 @@
 // What a confined process can still do, tried in children of the test.
 
-#include "extract/confinement.h"
+#include "confined/confinement.h"
 
 #include <cerrno>
 #include <csignal>
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace parlance::extract {
+namespace parlance::confined {
 namespace {
 
 constexpr int kNotConfined = 99;
@@ -139,4 +139,4 @@ TEST_CASE("a confined process gets no more memory than its limit") {
 }
 #endif
 
-}  // namespace parlance::extract
+}  // namespace parlance::confined
