@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -122,16 +123,42 @@ Status ChildProcess::wait_for(short events, short& ready, Deadline deadline) {
 }
 
 Status ChildProcess::send(std::span<const char> bytes, Deadline deadline) {
+  return send(bytes, -1, deadline);
+}
+
+Status ChildProcess::send(std::span<const char> bytes, int descriptor, Deadline deadline) {
+  const std::size_t size = bytes.size();
   while (!bytes.empty()) {
-    short ready = 0;
-    if (auto waited = wait_for(POLLIN | POLLOUT, ready, deadline); !waited) return waited;
-    if ((ready & POLLOUT) == 0 || (ready & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      return Error{Errc::unavailable, "the child did not hear the request out"};
-    }
-    const ssize_t put = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (put < 0 && errno != EINTR && errno != EAGAIN) return unavailable("send", errno);
-    if (put > 0) bytes = bytes.subspan(static_cast<std::size_t>(put));
+    const bool nothing_sent = bytes.size() == size;
+    auto sent = send_some(bytes, nothing_sent ? descriptor : -1, deadline);
+    if (!sent) return sent;
   }
+  return {};
+}
+
+Status ChildProcess::send_some(std::span<const char>& bytes, int descriptor, Deadline deadline) {
+  short ready = 0;
+  if (auto waited = wait_for(POLLIN | POLLOUT, ready, deadline); !waited) return waited;
+  if ((ready & POLLOUT) == 0 || (ready & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    return Error{Errc::unavailable, "the child did not hear the request out"};
+  }
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  }
+  const ssize_t put = sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (put < 0 && errno != EINTR && errno != EAGAIN) return unavailable("send", errno);
+  if (put > 0) bytes = bytes.subspan(static_cast<std::size_t>(put));
   return {};
 }
 

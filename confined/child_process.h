@@ -35,6 +35,9 @@ class ChildProcess {
   /// speaks before it has heard everything).
   Status send(std::span<const char> bytes, Deadline deadline);
 
+  /// The same, and hands over a copy of `descriptor` with the first byte.
+  Status send(std::span<const char> bytes, int descriptor, Deadline deadline);
+
   /// Fills `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end).
   Status receive(std::span<char> bytes, Deadline deadline);
 
@@ -44,6 +47,7 @@ class ChildProcess {
  private:
   ChildProcess(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
   Status wait_for(short events, short& ready, Deadline deadline);
+  Status send_some(std::span<const char>& bytes, int descriptor, Deadline deadline);
 
   pid_t pid_;
   int socket_;

@@ -61,8 +61,9 @@ Error refused(std::string_view what, int error) {
           fmt::format("cannot {}: {}", what, std::generic_category().message(error))};
 }
 
-/// Memory must not become code, and signals reach this process alone.
-int allow_with_care(scmp_filter_ctx filter) {
+/// Memory must not become code, signals reach this process alone, and files come over standard
+/// input or not at all.
+int allow_with_care(scmp_filter_ctx filter, bool receives_descriptors) {
   int result = 0;
   const auto allow = [&](int call, scmp_arg_cmp condition) {
     if (result == 0) result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &condition);
@@ -70,10 +71,14 @@ int allow_with_care(scmp_filter_ctx filter) {
   allow(SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   allow(SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   allow(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())));
+  if (!receives_descriptors) return result;
+  allow(SCMP_SYS(recvmsg), SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+  if (result == 0)
+    result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 0, nullptr);
   return result;
 }
 
-Status filter_calls() {
+Status filter_calls(bool receives_descriptors) {
   const Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release);
   if (!filter) return refused("make a system call filter", ENOMEM);
   // Any other architecture's numbers, which would pass for other calls.
@@ -82,7 +87,7 @@ Status filter_calls() {
     if (result == 0)
       result = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 0, nullptr);
   }
-  if (result == 0) result = allow_with_care(filter.get());
+  if (result == 0) result = allow_with_care(filter.get(), receives_descriptors);
   if (result == 0) result = seccomp_load(filter.get());
   if (result != 0) return refused("load the system call filter", -result);
   return {};
@@ -99,6 +104,11 @@ Status set_limit(__rlimit_resource resource, rlim_t soft, rlim_t hard, std::stri
 Status confine(const Confinement& confinement) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return refused("drop privileges", errno);
   const auto seconds = static_cast<rlim_t>(confinement.cpu_max.count());
+  const bool receives_descriptors = confinement.descriptors_received_max > 0;
+  const rlim_t descriptors =
+      receives_descriptors
+          ? STDERR_FILENO + 1 + static_cast<rlim_t>(confinement.descriptors_received_max)
+          : 0;
   struct Limit {
     __rlimit_resource resource;
     rlim_t soft;
@@ -108,7 +118,7 @@ Status confine(const Confinement& confinement) {
   const Limit limits[] = {
       {RLIMIT_CORE, 0, 0, "forbid core files"},
       {RLIMIT_FSIZE, 0, 0, "forbid files"},
-      {RLIMIT_NOFILE, 0, 0, "forbid further descriptors"},
+      {RLIMIT_NOFILE, descriptors, descriptors, "forbid further descriptors"},
       {RLIMIT_NPROC, 0, 0, "forbid processes"},
       {RLIMIT_CPU, seconds, seconds + 1, "limit CPU time"},
       {RLIMIT_AS, confinement.memory_bytes_max, confinement.memory_bytes_max, "limit memory"},
@@ -118,7 +128,7 @@ Status confine(const Confinement& confinement) {
     auto set = set_limit(limit.resource, limit.soft, limit.hard, limit.what);
     if (!set) return set;
   }
-  return filter_calls();
+  return filter_calls(receives_descriptors);
 }
 
 }  // namespace parlance::confined

@@ -17,6 +17,8 @@ struct Confinement {
   std::size_t memory_bytes_max = 0;  ///< Address space. Not limited under a sanitizer, which
                                      ///< reserves terabytes of it.
   std::chrono::seconds cpu_max{0};   ///< SIGXCPU ends the process at the limit.
+  int descriptors_received_max = 0;  ///< What it may still be handed over standard input, above
+                                     ///< the three standard ones; then it may also pread.
 };
 
 /// Errors: unavailable (the kernel refuses a limit or the system call filter).

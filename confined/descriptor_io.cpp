@@ -1,7 +1,9 @@
 #include "confined/descriptor_io.h"
 
 #include <cerrno>
+#include <cstring>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace parlance::confined {
@@ -28,6 +30,29 @@ bool write_all(int descriptor, const void* from, std::size_t size) {
     size -= static_cast<std::size_t>(put);
   }
   return true;
+}
+
+bool read_all_with_descriptor(int socket, void* to, std::size_t size, int& descriptor) {
+  descriptor = -1;
+  iovec piece{to, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = -1;
+  do {
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) return false;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof descriptor)) {
+    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+  }
+  const auto first = static_cast<std::size_t>(got);
+  return read_all(socket, static_cast<char*>(to) + first, size - first);
 }
 
 }  // namespace parlance::confined

@@ -1,6 +1,5 @@
 #include "extract/extractor.h"
 
-#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "confined/child_process.h"
+#include "confined/mime_type.h"
 #include "extract/frame.h"
 
 namespace parlance::extract {
@@ -56,14 +56,6 @@ std::string quoted(const File& file, std::size_t index) {
     rest.remove_prefix(sequence.size());
   }
   return fmt::format("\"{}\"", safe);
-}
-
-/// MIME types are shown to clients: nothing but what such a type is made of.
-bool is_mime_type(std::string_view type) {
-  return std::all_of(type.begin(), type.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("/.+-_").find(static_cast<char>(c)) != std::string_view::npos;
-  });
 }
 
 Why why_of(Outcome outcome) {
@@ -184,7 +176,7 @@ class Batch {
     auto heard = child_->receive(text.type, deadline);
     if (heard) heard = child_->receive(text.text, deadline);
     if (!heard) return lost(heard.error());
-    if (!is_mime_type(text.type) || !json::valid_utf8(text.text)) return lied();
+    if (!confined::is_mime_type(text.type) || !json::valid_utf8(text.text)) return lied();
     if (!is_text) return failure(why_of(answer.outcome), complaint(answer.outcome, text.type));
     text_bytes_ += text.text.size();
     texts_.push_back(std::move(text));

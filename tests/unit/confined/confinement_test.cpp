@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <string>
 
@@ -18,23 +19,53 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "confined/descriptor_io.h"
+
 namespace parlance::confined {
 namespace {
 
 constexpr int kNotConfined = 99;
 constexpr int kSucceeded = 98;
 
+struct Setting {
+  std::chrono::seconds cpu_max{20};
+  int descriptors_received_max = 0;
+  int standard_input = -1;  ///< Becomes it, and nothing else but the standard ones stays open.
+};
+
 /// The status of a child that confines itself and then exits with what `attempt` returns.
-int status_of(const std::function<int()>& attempt,
-              std::chrono::seconds cpu_max = std::chrono::seconds(20)) {
+int status_of(const std::function<int()>& attempt, const Setting& setting = {}) {
   const pid_t child = fork();
   if (child == 0) {
-    const Status confined = confine({std::size_t{1} << 30, cpu_max});
+    if (setting.standard_input >= 0) {
+      dup2(setting.standard_input, STDIN_FILENO);
+      closefrom(STDERR_FILENO + 1);
+    }
+    const Status confined =
+        confine({std::size_t{1} << 30, setting.cpu_max, setting.descriptors_received_max});
     _exit(confined ? attempt() : kNotConfined);
   }
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   return status;
+}
+
+/// Sends a byte and `descriptor` over `socket`.
+void hand_over(int socket, int descriptor) {
+  char byte = 'x';
+  iovec piece{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof descriptor);
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  REQUIRE(sendmsg(socket, &message, 0) == 1);
 }
 
 /// The errno of `attempt`, which fails with -1, in a confined child.
@@ -116,6 +147,33 @@ TEST_CASE("a confined process still computes and reaches what is open") {
   close(ends[1]);
 }
 
+TEST_CASE("a confined process reads a file that is handed to it, and no second one") {
+  std::FILE* const file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  REQUIRE(std::fputs("abc", file) >= 0);
+  REQUIRE(std::fflush(file) == 0);
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  hand_over(ends[0], fileno(file));
+  hand_over(ends[0], fileno(file));
+  const int status = status_of(
+      [] {
+        char byte = 0;
+        char text[3] = {};
+        int first = -1;
+        int second = -1;
+        if (!read_all_with_descriptor(STDIN_FILENO, &byte, 1, first)) return 1;
+        if (!read_all_with_descriptor(STDIN_FILENO, &byte, 1, second)) return 2;
+        if (pread(first, text, sizeof text, 0) != 3 || std::string(text, 3) != "abc") return 3;
+        return second == -1 ? 0 : 4;
+      },
+      {.descriptors_received_max = 1, .standard_input = ends[1]});
+  CHECK(status == 0);
+  close(ends[0]);
+  close(ends[1]);
+  std::fclose(file);
+}
+
 TEST_CASE("a confined process that computes too long is ended") {
   const int status = status_of(
       [] {
@@ -124,7 +182,7 @@ TEST_CASE("a confined process that computes too long is ended") {
         }
         return 0;
       },
-      std::chrono::seconds(1));
+      {.cpu_max = std::chrono::seconds(1)});
   REQUIRE(WIFSIGNALED(status));
   CHECK(WTERMSIG(status) == SIGXCPU);
 }
