@@ -17,10 +17,6 @@ constexpr int kRateMax = 384'000;
 
 }  // namespace
 
-const char* const kDecoders =
-    "aac,alac,flac,mp3,mp3float,opus,vorbis,pcm_s16le,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,"
-    "pcm_f64le,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,gsm_ms";
-
 void AudioDecoder::FreeContext::operator()(AVCodecContext* context) const {
   avcodec_free_context(&context);
 }

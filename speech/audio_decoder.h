@@ -15,7 +15,9 @@ struct AVPacket;
 namespace parlance::speech {
 
 /// The decoders that are used, by their names in libav and with commas between them.
-extern const char* const kDecoders;
+inline constexpr const char* kDecoders =
+    "aac,alac,flac,mp3,mp3float,opus,vorbis,pcm_s16le,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,"
+    "pcm_f64le,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,gsm_ms";
 
 class AudioDecoder {
  public:

@@ -1,7 +1,9 @@
 #include "speech/synthesizer.h"
 
+#include <algorithm>
+#include <array>
+
 #include <espeak-ng/speak_lib.h>
-#include <unicode/uscript.h>
 #include <unicode/utf8.h>
 
 namespace parlance::speech {
@@ -12,13 +14,26 @@ constexpr int kPieceMs = 200;
 // cannot once confined, and does not survive. These two are what is spoken here.
 constexpr const char* kBothAlphabets = "Hello, مرحبا.";
 
+struct Block {
+  UChar32 first;
+  UChar32 last;
+};
+// By block, as espeak-ng chooses languages: even a full stop of Hindi would have it load Hindi.
+constexpr std::array<Block, 9> kSpoken = {{{0x20, 0x36f},     // Latin, combining marks
+                                           {0x600, 0x6ff},    // Arabic
+                                           {0x750, 0x77f},    // Arabic Supplement
+                                           {0x8a0, 0x8ff},    // Arabic Extended-A
+                                           {0x1e00, 0x1eff},  // Latin Extended Additional
+                                           {0x2000, 0x2125},  // punctuation, symbols; the ohm sign
+                                           {0x2127, 0x2bff},  // is a Greek letter to it
+                                           {0xfb50, 0xfeff},  // Arabic presentation forms
+                                           {0x1f000, 0x1faff}}};  // emoji
+
 bool speakable(UChar32 c) {
-  // A control character would begin one of espeak-ng's commands.
-  if (c < 0x20) return c == '\n';
-  UErrorCode error = U_ZERO_ERROR;
-  const UScriptCode script = uscript_getScript(c, &error);
-  return script == USCRIPT_LATIN || script == USCRIPT_ARABIC || script == USCRIPT_COMMON ||
-         script == USCRIPT_INHERITED;
+  // Other control characters would begin one of espeak-ng's commands.
+  if (c == '\n') return true;
+  return std::any_of(kSpoken.begin(), kSpoken.end(),
+                     [c](const Block& block) { return c >= block.first && c <= block.last; });
 }
 
 /// `text` with a space for what is of other alphabets.

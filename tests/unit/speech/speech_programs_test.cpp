@@ -74,7 +74,7 @@ std::string spoken(std::string_view text, std::string_view language) {
   return mp3;
 }
 
-const std::string kHello = "echo 'parlance-speech 1'\n";
+constexpr std::string_view kHello = "echo 'parlance-speech 1'\n";
 
 /// Options with a shell script in place of the program.
 Options program_options(const AudioFolder& folder, const std::string& script) {
@@ -366,7 +366,10 @@ TEST_CASE("text of both languages and of others is spoken with either voice") {
   const AudioFolder folder;
   const char* const language = GENERATE("en", "ar");
   const std::string mp3 = spoken(
-      "Hello مرحبا 123 привет 你好 שלום हिन्दी 🙂 \x01 <break/> "
+      "Hello مرحبا 123 привет 你好 שלום हिन्दी। Ω \xe2\x84\xa6 "
+      "🙂 "
+      "\x01 "
+      "<break/> "
       "[[h@]] "
       "\xe2\x80\x8f",
       language);
@@ -401,7 +404,7 @@ TEST_CASE("a text that cannot be spoken is refused") {
 TEST_CASE("a child that dies costs its request alone") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
-  const SpeechError died = error_of_program(folder, kHello + "kill -SEGV $$", file);
+  const SpeechError died = error_of_program(folder, std::string(kHello) + "kill -SEGV $$", file);
   CHECK(died.probe.code == Errc::unprocessable);
   CHECK(died.probe.detail == "The audio is broken or cut off and cannot be read.");
   CHECK(died.transcribe.code == Errc::unprocessable);
@@ -411,7 +414,7 @@ TEST_CASE("a child that dies costs its request alone") {
 TEST_CASE("a child that hangs costs its time") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
-  const SpeechError hung = error_of_program(folder, kHello + "exec sleep 100", file);
+  const SpeechError hung = error_of_program(folder, std::string(kHello) + "exec sleep 100", file);
   CHECK(hung.probe.code == Errc::unprocessable);
   CHECK(hung.probe.detail == "It took longer than the 1 s that are allowed.");
   CHECK(hung.transcribe.code == Errc::deadline_exceeded);
@@ -430,7 +433,8 @@ TEST_CASE("a child that lies is not believed") {
       "printf '\\0\\0\\0\\0\\0\\0\\0\\0\\11\\0\\0\\0\\0\\0\\0\\0audio/wow'",
       "printf '\\0\\0\\0\\0\\0\\0\\0\\0\\3\\0\\0\\0\\2\\0\\0\\0a b'");
   INFO(script);
-  SpeechPrograms programs(program_options(folder, kHello + "head -c 8 > /dev/null\n" + script));
+  SpeechPrograms programs(
+      program_options(folder, std::string(kHello) + "head -c 8 > /dev/null\n" + script));
   CHECK(programs.probe(file.descriptor()).error().detail ==
         "The audio is broken or cut off and cannot be read.");
 }
