@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "http/multipart_body.h"
 
 namespace parlance::http {
 namespace {
@@ -96,10 +97,13 @@ Status to_status(CURLcode code, const char* reason, bool sent) {
 }
 
 /// Sets all that an earlier request on the same handle may have set otherwise.
-void set_method(CURL* easy, const Request& request) {
+void set_method(CURL* easy, const Request& request, curl_mime* form) {
   const bool has_body = request.method == Method::post || request.method == Method::put;
   CHECK(has_body || request.body.empty());
-  if (has_body) {
+  CHECK(form == nullptr || (request.method == Method::post && request.body.empty()));
+  if (form != nullptr) {
+    curl_easy_setopt(easy, CURLOPT_MIMEPOST, form);
+  } else if (has_body) {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request.body.size()));
@@ -150,6 +154,7 @@ class TransferLoop::Impl : public std::enable_shared_from_this<TransferLoop::Imp
     TransferId id = 0;
     Request request;
     std::unique_ptr<curl_slist, SlistFree> headers;
+    std::optional<MultipartBody> form;
     int status = 0;
     bool head_done = false;
     bool attached = false;  ///< curl_multi knows the handle.
@@ -359,7 +364,8 @@ void TransferLoop::Impl::prepare(Transfer& transfer) {
 
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-  set_method(easy, request);
+  if (!request.form.empty()) transfer.form.emplace(easy, request.form);
+  set_method(easy, request, transfer.form ? transfer.form->mime() : nullptr);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(request.connect_timeout.count()));
   // Waiting for the first connection's handshake lets a burst of calls share it over HTTP/2; a
@@ -405,6 +411,7 @@ void TransferLoop::Impl::cancel(TransferId id) {
   std::unique_ptr<Transfer> transfer = std::move(found->second);
   transfers_.erase(found);
   transfer->handler = nullptr;
+  if (transfer->form) transfer->form->abandon();
   if (in_curl_) {
     to_remove_.push_back(std::move(transfer));
     return;
@@ -417,6 +424,10 @@ void TransferLoop::Impl::recycle(std::unique_ptr<Transfer> transfer) {
   transfer->attached = false;
   transfer->handler = nullptr;
   transfer->headers.reset();
+  if (transfer->form) {
+    curl_easy_setopt(transfer->easy, CURLOPT_MIMEPOST, nullptr);
+    transfer->form.reset();
+  }
   transfer->request = {};
   if (idle_.size() < kIdleHandlesMax) idle_.push_back(std::move(transfer));
 }
@@ -486,6 +497,9 @@ void TransferLoop::Impl::settle() {
     curl_multi_remove_handle(multi_, transfer->easy);
     TransferHandler* handler = transfer->handler;
     Status status = to_status(code, transfer->reason.data(), sent > 0);
+    if (code != CURLE_OK && transfer->form && transfer->form->fault()) {
+      status = *transfer->form->fault();
+    }
     recycle(std::move(transfer));
     handler->on_done(std::move(status));
   }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "http/form_part.h"
 
 namespace boost::asio {
 class io_context;
@@ -40,6 +41,8 @@ struct Request {
   std::chrono::milliseconds connect_timeout{5'000};  ///< Name lookup, TCP and TLS together.
   std::string ca_file = {};  ///< Certificates to trust instead of the system's, as PEM; or empty.
   Method method = Method::post;
+  /// A POST's body instead of `body`, where there are any; its Content-Type is added.
+  std::vector<FormPart> form = {};
 };
 
 /// What is known once the headers of the final response are in. Views hold during the callback.
@@ -58,7 +61,8 @@ class TransferHandler {
   virtual void on_body(std::string_view bytes) = 0;
   /// Last callback of a transfer that was not cancelled. Success: the response ended as HTTP says
   /// it should, whatever its status. Errors: deadline_exceeded (connecting), invalid_argument
-  /// (URL), failed_precondition (certificate), unavailable (everything on the way).
+  /// (URL), failed_precondition (certificate), unavailable (everything on the way), and those of a
+  /// form's `read`.
   virtual void on_done(Status result) = 0;
 };
 

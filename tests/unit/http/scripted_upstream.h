@@ -58,6 +58,8 @@ class ScriptedUpstream {
   int requests = 0;
   int closed_by_client = 0;  ///< Connections whose other end went away.
   std::string last_head;     ///< Request line and headers of the last request.
+  std::size_t bytes_received = 0;
+  bool keeps_bodies = true;  ///< Otherwise they are dropped as they come, for big ones.
 
  private:
   struct Connection : std::enable_shared_from_this<Connection> {
@@ -72,6 +74,7 @@ class ScriptedUpstream {
               if (error != boost::asio::error::operation_aborted) ++self->upstream.closed_by_client;
               return;
             }
+            self->upstream.bytes_received += count;
             self->received.append(self->buffer.data(), count);
             self->serve();
             self->read();
@@ -84,9 +87,13 @@ class ScriptedUpstream {
       const std::string head = received.substr(0, head_end);
       const std::size_t at = head.find("Content-Length: ");
       const std::size_t length = at == std::string::npos ? 0 : std::stoul(head.substr(at + 16));
-      if (received.size() < head_end + 4 + length) return;
+      if (!upstream.keeps_bodies) {
+        dropped += received.size() - (head_end + 4);
+        received.resize(head_end + 4);
+      }
+      if (received.size() + dropped < head_end + 4 + length) return;
       const std::string body = received.substr(head_end + 4, length);
-      received.erase(0, head_end + 4 + length);
+      received.erase(0, head_end + 4 + length - std::exchange(dropped, 0));
       upstream.last_head = head;
       reply = upstream.script_(upstream.requests++, body);
       next = 0;
@@ -124,6 +131,7 @@ class ScriptedUpstream {
     boost::asio::ip::tcp::socket socket;
     std::array<char, 16384> buffer{};
     std::string received;
+    std::size_t dropped = 0;  // Of the body of the request that comes.
     Reply reply;
     std::size_t next = 0;
   };

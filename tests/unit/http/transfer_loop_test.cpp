@@ -1,7 +1,9 @@
 #include "http/transfer_loop.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -97,6 +99,137 @@ TEST_CASE("every method is sent as it is, also on a connection that served anoth
   CHECK(sent(Method::delete_, "") == "DELETE:");
   CHECK(sent(Method::post, "") == "POST:");
   CHECK(upstream.connections == 1);
+}
+
+/// A file of `bytes` bytes, each of them its place's last digit.
+FormPart digits_file(std::uint64_t bytes) {
+  FormPart part;
+  part.name = "file";
+  part.bytes = bytes;
+  part.file_name = "a.bin";
+  part.content_type = "audio/mpeg";
+  part.read = [](std::uint64_t at, std::span<char> into) -> Result<std::size_t> {
+    for (std::size_t i = 0; i < into.size(); ++i) {
+      into[i] = static_cast<char>('0' + (at + i) % 10);
+    }
+    return into.size();
+  };
+  return part;
+}
+
+Request form_request(const ScriptedUpstream& upstream, FormPart file) {
+  Request request{upstream.base_url(), {}, {}};
+  request.form.push_back({"model", "m"});
+  request.form.push_back(std::move(file));
+  return request;
+}
+
+TEST_CASE("a form is sent with its texts and files, and the next request has none of it") {
+  boost::asio::io_context io;
+  std::string body;
+  ScriptedUpstream upstream(io, [&](int, const std::string& sent) {
+    body = sent;
+    return Reply{{http_response("200 OK", "x")}};
+  });
+  TransferLoop loop(io);
+  RecordingHandler handler;
+  loop.start(form_request(upstream, digits_file(12)), handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 1; }));
+  const std::size_t type = upstream.last_head.find("multipart/form-data; boundary=");
+  REQUIRE(type != std::string::npos);
+  const std::size_t from = upstream.last_head.find('=', type) + 1;
+  const std::string edge =
+      "--" + upstream.last_head.substr(from, upstream.last_head.find("\r\n", from) - from);
+  CHECK(body == edge + "\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n" + edge +
+                    "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n"
+                    "Content-Type: audio/mpeg\r\n\r\n012345678901\r\n" +
+                    edge + "--\r\n");
+  loop.start({upstream.base_url(), {}, "plain"}, handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 2; }));
+  CHECK(body == "plain");
+  CHECK(upstream.last_head.find("multipart") == std::string::npos);
+}
+
+TEST_CASE("a file is read in small pieces, and not far ahead of what the upstream has taken") {
+  constexpr std::size_t kBytes = 64 << 20;
+  constexpr std::size_t kAheadMax = 24 << 20;  // What the kernel may hold for both ends.
+  boost::asio::io_context io;
+  ScriptedUpstream upstream(
+      io, [](int, const std::string&) { return Reply{{http_response("200 OK", "x")}}; });
+  upstream.keeps_bodies = false;
+  TransferLoop loop(io);
+  RecordingHandler handler;
+  FormPart file = digits_file(kBytes);
+  std::size_t piece_max = 0;
+  std::size_t ahead_max = 0;
+  file.read = [&, digits = file.read](std::uint64_t at, std::span<char> into) {
+    piece_max = std::max(piece_max, into.size());
+    const std::uint64_t taken = std::min<std::uint64_t>(at, upstream.bytes_received);
+    ahead_max = std::max<std::size_t>(ahead_max, at - taken);
+    return digits(at, into);
+  };
+  loop.start(form_request(upstream, std::move(file)), handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 1; }));
+  CHECK(handler.done->has_value());
+  CHECK(upstream.bytes_received > kBytes);
+  CHECK(piece_max <= 64 << 10);
+  CHECK(ahead_max < kAheadMax);
+}
+
+TEST_CASE("a file that cannot be read ends its transfer with the reason") {
+  boost::asio::io_context io;
+  ScriptedUpstream upstream(io, [](int, const std::string&) { return Reply{}; });
+  TransferLoop loop(io);
+  RecordingHandler handler;
+  FormPart file = digits_file(1'000'000);
+  file.read = [digits = file.read](std::uint64_t at, std::span<char> into) -> Result<std::size_t> {
+    if (at > 100'000) return Error{Errc::corrupted, "torn"};
+    return digits(at, into);
+  };
+  loop.start(form_request(upstream, std::move(file)), handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 1; }));
+  REQUIRE(handler.done->has_error());
+  CHECK(handler.done->error().code == Errc::corrupted);
+  CHECK(handler.done->error().detail == "torn");
+}
+
+TEST_CASE("a transfer that is cancelled while its file is read reads no more of it") {
+  boost::asio::io_context io;
+  ScriptedUpstream upstream(io, [](int, const std::string&) { return Reply{}; });
+  TransferLoop loop(io);
+  RecordingHandler handler;
+  TransferId transfer = 0;
+  int reads = 0;
+  FormPart file = digits_file(1'000'000);
+  file.read = [&, digits = file.read](std::uint64_t at, std::span<char> into) {
+    ++reads;
+    loop.cancel(transfer);
+    return digits(at, into);
+  };
+  transfer = loop.start(form_request(upstream, std::move(file)), handler);
+  REQUIRE(run_until(io, [&] { return upstream.closed_by_client == 1; }));
+  run_ready(io);
+  CHECK(reads == 1);
+  CHECK(handler.ends == 0);
+}
+
+TEST_CASE("a file is sent again from its start when a kept connection turns out to be closed") {
+  boost::asio::io_context io;
+  std::string body;
+  ScriptedUpstream upstream(io, [&](int request, const std::string& sent) {
+    body = sent;
+    if (request == 1) return Reply{{}, Reply::Then::close};
+    return Reply{{http_response("200 OK", "x")}};
+  });
+  TransferLoop loop(io);
+  RecordingHandler handler;
+  loop.start({upstream.base_url(), {}, "first"}, handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 1; }));
+  loop.start(form_request(upstream, digits_file(100'000)), handler);
+  REQUIRE(run_until(io, [&] { return handler.ends == 2; }));
+  CHECK(handler.done->has_value());
+  CHECK(upstream.requests == 3);
+  CHECK(body.find("\r\n\r\n0123456789") != std::string::npos);
 }
 
 TEST_CASE("a host name is looked up without stopping the loop") {
