@@ -58,4 +58,39 @@ struct EmbeddingsOptions {
   std::size_t dimensions_max = 8'192;        ///< Of one vector.
 };
 
+/// Speech to text and text to speech by an OpenAI-compatible provider: /audio/transcriptions and
+/// /audio/speech.
+struct SpeechOptions {
+  std::string base_url;  ///< http or https. Empty: there is no provider, speech is offline.
+  std::string api_key;   ///< Sent as a bearer token; from the environment or a file. Never logged.
+  /// A PEM bundle that an https upstream's certificate is checked with, instead of the system's.
+  std::string ca_file;
+  std::string transcription_model = "whisper-1";
+  std::string speech_model = "tts-1";
+  std::string voice = "alloy";  ///< Of calls that name none.
+
+  std::chrono::milliseconds connect_timeout{5'000};
+  /// From the last byte of a request to the first one of its answer's body.
+  std::chrono::milliseconds first_byte_timeout{60'000};
+  std::chrono::milliseconds idle_timeout{30'000};   ///< Between two bytes before and after that.
+  std::chrono::milliseconds call_timeout{600'000};  ///< The whole call: its waiting, all its tries.
+
+  int tries_max = 3;                             ///< Before the first byte of an answer only.
+  std::chrono::milliseconds backoff_first{250};  ///< Doubles at each try, with jitter.
+  std::chrono::milliseconds backoff_max{8'000};  ///< A longer Retry-After ends the tries.
+  std::size_t in_flight_max = 64;                ///< Requests at once.
+  std::size_t queue_max = 256;                   ///< Waiting for a place; each holds its file open.
+  std::chrono::milliseconds queue_timeout{30'000};
+  int breaker_failures = 8;                       ///< In a row; then calls fail at once...
+  std::chrono::milliseconds breaker_open{5'000};  ///< ...for this long; then one try decides.
+
+  std::size_t upload_bytes_max = 25 << 20;       ///< One recording; OpenAI takes no more.
+  std::size_t transcript_bytes_max = 256 << 10;  ///< The text of one.
+  std::size_t text_bytes_max = 256 << 10;        ///< To be spoken in one call.
+  /// Of the text of one request, in code points: OpenAI takes no more. A longer text is spoken by
+  /// several, one after the other.
+  std::size_t request_characters_max = 4'096;
+  std::size_t speech_bytes_max = 64 << 20;  ///< The audio of one call.
+};
+
 }  // namespace parlance::llm
