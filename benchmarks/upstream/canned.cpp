@@ -47,16 +47,6 @@ std::string garbage_bytes(uint64_t seed) {
   return out;
 }
 
-std::string silent_mp3(size_t request_bytes) {
-  // One frame per three bytes of the request: MPEG-1 layer III, 128 kbit/s, 44.1 kHz.
-  constexpr size_t kFrameBytes = 417;
-  std::string frame("\xFF\xFB\x90\xC4", 4);
-  frame.resize(kFrameBytes, '\0');
-  std::string out;
-  for (size_t i = 0; i < 8 + request_bytes / 3; ++i) out += frame;
-  return out;
-}
-
 std::string_view models_body() {
   return R"({"object":"list","data":[)"
          R"({"id":"simulated","object":"model","created":1700000000,"owned_by":"parlance"},)"

@@ -16,9 +16,6 @@ std::string_view error_type_of(int status);
 /// Bytes that are neither SSE nor JSON nor UTF-8; the same for the same seed.
 std::string garbage_bytes(uint64_t seed);
 
-/// Silence as MP3, the longer the more bytes the request had.
-std::string silent_mp3(size_t request_bytes);
-
 /// The answers to `GET /v1/models` and `GET /v1/models/{id}`.
 std::string_view models_body();
 std::string model_body(std::string_view id);

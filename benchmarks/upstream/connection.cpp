@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <charconv>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "benchmarks/support/clock.h"
+#include "benchmarks/upstream/audio.h"
 #include "benchmarks/upstream/canned.h"
 #include "benchmarks/upstream/embeddings.h"
 #include "benchmarks/upstream/server.h"
@@ -23,6 +25,8 @@ namespace {
 constexpr size_t kReadBytes = 256 << 10;
 constexpr size_t kRequestBytesMax = 128u << 20;
 constexpr size_t kHeadBytesMax = 64 << 10;
+// Of a recording: the form's texts and the file's name.
+constexpr size_t kUploadKeptBytes = 4 << 10;
 // What is written at once, and what one connection may write before the others get their turn.
 constexpr size_t kWriteBytes = 16 << 10;
 constexpr size_t kTurnBytes = 64 << 10;
@@ -88,6 +92,7 @@ void UpstreamConnection::serve_buffered() {
 }
 
 bool UpstreamConnection::take_request() {
+  if (upload_) return take_upload();
   const std::string_view buffer = std::string_view(in_).substr(in_taken_);
   const auto head = parse_http_head(buffer);
   if (!head) {
@@ -119,6 +124,16 @@ bool UpstreamConnection::take_request() {
       drop();
       return false;
     }
+    if (target == "/v1/audio/transcriptions" || target == "/audio/transcriptions") {
+      upload_.emplace(Upload{std::string(request.method),
+                             "/audio/transcriptions",
+                             std::string(buffer.substr(0, head->bytes)),
+                             {},
+                             body_bytes,
+                             body_bytes});
+      in_taken_ += head->bytes;
+      return take_upload();
+    }
     if (buffer.size() < head->bytes + body_bytes) {
       const auto expect = head->find("expect");
       if (expect && !continue_sent_) {
@@ -139,7 +154,26 @@ bool UpstreamConnection::take_request() {
   }
   if (target.substr(0, 4) == "/v1/") target.remove_prefix(3);
   request.path = target;
+  request.body_bytes = request.body.size();
   in_taken_ += head->bytes + body_bytes;
+  dispatch(request);
+  return true;
+}
+
+bool UpstreamConnection::take_upload() {
+  const size_t count = std::min(upload_->left, in_.size() - in_taken_);
+  const size_t kept = std::min(count, kUploadKeptBytes - upload_->start.size());
+  upload_->start.append(in_, in_taken_, kept);
+  upload_->left -= count;
+  in_taken_ += count;
+  if (upload_->left > 0) return false;
+  const Upload upload = *std::exchange(upload_, std::nullopt);
+  Request request;
+  request.method = upload.method;
+  request.path = upload.path;
+  request.head = upload.head;
+  request.body = upload.start;
+  request.body_bytes = upload.bytes;
   dispatch(request);
   return true;
 }
@@ -156,7 +190,7 @@ void UpstreamConnection::dispatch(const Request& request) {
   const bool is_post = request.method == "POST";
   try {
     if (is_post && (request.path == "/chat/completions" || request.path == "/embeddings" ||
-                    request.path.substr(0, 7) == "/audio/")) {
+                    request.path == "/audio/transcriptions" || request.path == "/audio/speech")) {
       dispatch_model_call(request);
     } else {
       dispatch_control(request);
@@ -174,8 +208,13 @@ void UpstreamConnection::dispatch_model_call(const Request& request) {
   } else if (request.path == "/embeddings") {
     server_.record(Route::embeddings, request.head, request.body);
     answer_embeddings(request);
+  } else if (request.path == "/audio/speech") {
+    server_.record(Route::speech, request.head, request.body);
+    answer_speech(request);
   } else {
-    answer_audio(request);
+    server_.record(Route::transcriptions, request.head,
+                   form_summary(request.head, request.body, request.body_bytes));
+    answer_transcription(request);
   }
 }
 
@@ -192,7 +231,10 @@ void UpstreamConnection::dispatch_control(const Request& request) {
   } else if (method == "GET" && path == "/stats") {
     answer_now(200, server_.stats_json());
   } else if (method == "GET" && path == "/requests") {
-    const Route route = asks_for("route=embeddings") ? Route::embeddings : Route::chat;
+    Route route = Route::chat;
+    for (const std::string_view name : {"embeddings", "transcriptions", "speech"}) {
+      if (asks_for(fmt::format("route={}", name))) route = *route_of(name);
+    }
     answer_now(200, server_.requests_json(route, asks_for("headers=1")));
   } else if (method == "PUT" && path == "/script") {
     server_.replace_script(Script::parse(request.body));
@@ -255,16 +297,29 @@ void UpstreamConnection::answer_embeddings(const Request& request) {
                ms_to_ns(behaviour_.first_token_ms.value_or(0)));
 }
 
-void UpstreamConnection::answer_audio(const Request& request) {
-  begin_call({});
-  if (request.path == "/audio/speech") {
-    answer_plain(200, silent_mp3(request.body.size()), "audio/mpeg", 0);
-    return;
+void UpstreamConnection::answer_transcription(const Request& request) {
+  begin_call(server_.script().next({Route::transcriptions, request.body, false}));
+  if (answer_fault(false)) return;
+  std::string text = behaviour_.text.value_or(server_.settings().transcript);
+  if (text.empty() && !behaviour_.text) {
+    const uint64_t start = server_.vocabulary().start_of(fmt::format("{}", request.body_bytes));
+    for (uint64_t i = 0; i < 8; ++i) text += server_.vocabulary().token(start, i);
   }
-  std::string text;
-  const uint64_t start = server_.vocabulary().start_of(request.body);
-  for (uint64_t i = 0; i < 8; ++i) text += server_.vocabulary().token(start, i);
-  answer_plain(200, fmt::format(R"({{"text":"{}"}})", text), "application/json", 0);
+  answer_plain(200, transcript_body(text), "application/json",
+               ms_to_ns(behaviour_.first_token_ms.value_or(server_.settings().transcription_ms)));
+}
+
+void UpstreamConnection::answer_speech(const Request& request) {
+  check_speech_request(request.body);
+  const UpstreamSettings& settings = server_.settings();
+  begin_call(server_.script().next({Route::speech, request.body, false}));
+  if (answer_fault(false)) return;
+  if (behaviour_.split_bytes == 0) {
+    behaviour_.split_bytes = settings.speech_piece_bytes;
+    behaviour_.split_ms = settings.speech_piece_ms;
+  }
+  answer_plain(200, silent_mp3(behaviour_.speech_ms.value_or(settings.speech_ms)), "audio/mpeg",
+               ms_to_ns(behaviour_.first_token_ms.value_or(settings.speech_wait_ms)));
 }
 
 /// Deals with behaviours that say no word of an answer; false when there is one to be given.

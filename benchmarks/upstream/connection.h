@@ -42,12 +42,24 @@ class UpstreamConnection : public EventSource {
     std::string_view query;  // without "?"
     std::string_view head;
     std::string_view body;
+    size_t body_bytes = 0;  // also of an upload, of which `body` is the start
+  };
+
+  /// A recording that comes in and is not kept.
+  struct Upload {
+    std::string method;
+    std::string path;
+    std::string head;
+    std::string start;
+    size_t bytes = 0;
+    size_t left = 0;
   };
 
   // Input.
   void read_input();
   void serve_buffered();
   bool take_request();
+  bool take_upload();
   bool take_chunked_body(const HttpHead& head, std::string& body, size_t& bytes);
   void dispatch(const Request& request);
   void dispatch_model_call(const Request& request);
@@ -58,7 +70,8 @@ class UpstreamConnection : public EventSource {
   void begin_call(Behaviour behaviour);
   void answer_chat(const Request& request);
   void answer_embeddings(const Request& request);
-  void answer_audio(const Request& request);
+  void answer_transcription(const Request& request);
+  void answer_speech(const Request& request);
   bool answer_fault(bool stream);
   void answer_error();
   void answer_plain(int status, std::string body, std::string_view type, int64_t wait_ns);
@@ -90,6 +103,7 @@ class UpstreamConnection : public EventSource {
   std::string in_;
   size_t in_taken_ = 0;
   bool continue_sent_ = false;
+  std::optional<Upload> upload_;
   bool keep_alive_ = true;
   bool chunked_ = true;  // streamed bodies are; not to an HTTP/1.0 client
 

@@ -72,7 +72,8 @@ int serve(const std::string& listen, const std::string& script_path,
 int run_program(int argc, char** argv) {
   CLI::App app(
       "Simulated OpenAI-compatible upstream: chat completions (streamed and plain, with tool "
-      "calls), embeddings, models.\nGET /stats and GET /requests tell what has arrived.");
+      "calls), embeddings, models, audio transcriptions and speech.\nGET /stats and GET /requests "
+      "tell what has arrived.");
   app.footer(std::string(bench::script_help()));
   std::string listen = "127.0.0.1:0";
   std::string script_path;
@@ -102,6 +103,23 @@ int run_program(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--stamp", settings.stamp,
                "each delta's text begins with its monotonic send time in ns and '|'");
+  app.add_option("--transcript", settings.transcript,
+                 "what is heard in every recording; without it some words");
+  app.add_option("--transcription-ms", settings.transcription_ms, "wait before a transcript")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--speech-ms", settings.speech_ms, "length of the silence that texts become")
+      ->check(CLI::Range(0.0, 36e6))
+      ->capture_default_str();
+  app.add_option("--speech-wait-ms", settings.speech_wait_ms, "wait before the first byte of it")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--speech-piece-bytes", settings.speech_piece_bytes,
+                 "it comes in pieces of this size; 0: in one")
+      ->capture_default_str();
+  app.add_option("--speech-piece-ms", settings.speech_piece_ms, "wait between the pieces")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--script", script_path, "JSON file of behaviours, see below");
   CLI11_PARSE(app, argc, argv);
   return serve(listen, script_path, settings);

@@ -15,6 +15,7 @@ namespace parlance::benchmarks {
 namespace {
 
 constexpr uint64_t kHugeLineBytesMax = 1ull << 30;
+constexpr double kSpeechMsMax = 36e6;
 
 /// Reads the keys of one entry and remembers which were read, so that a misspelt one is an error.
 class EntryReader {
@@ -154,10 +155,11 @@ void read_route(EntryReader& reader, Behaviour& out) {
   std::optional<std::string> route;
   reader.read("route", route);
   if (!route) return;
-  if (*route != "chat" && *route != "embeddings") {
-    reader.complain("route", "must be \"chat\" or \"embeddings\"");
+  const auto known = route_of(*route);
+  if (!known) {
+    reader.complain("route", "must be \"chat\", \"embeddings\", \"transcriptions\" or \"speech\"");
   }
-  out.route = *route == "chat" ? Route::chat : Route::embeddings;
+  out.route = *known;
 }
 
 void read_faults(EntryReader& reader, Behaviour& out) {
@@ -195,6 +197,7 @@ Behaviour parse_entry(const rapidjson::Value& entry, size_t number) {
   reader.read("first_token_ms", out.first_token_ms);
   reader.read("token_ms", out.token_ms);
   reader.read("batch", out.batch);
+  reader.read("speech_ms", out.speech_ms);
   read_tool_calls(reader, out);
   reader.read_number("fragment_bytes", out.fragment_bytes);
   reader.read("interleave", out.interleave);
@@ -204,6 +207,9 @@ Behaviour parse_entry(const rapidjson::Value& entry, size_t number) {
   read_faults(reader, out);
   reader.refuse_unread();
 
+  if (out.speech_ms.value_or(0) > kSpeechMsMax) {
+    reader.complain("speech_ms", "must be at most 36000000");
+  }
   if (out.repeat == 0) reader.complain("repeat", "must be at least 1");
   if (out.batch == 0) reader.complain("batch", "must be at least 1");
   if (out.fragment_bytes == 0) reader.complain("fragment_bytes", "must be at least 1");
@@ -215,6 +221,14 @@ Behaviour parse_entry(const rapidjson::Value& entry, size_t number) {
 }
 
 }  // namespace
+
+std::optional<Route> route_of(std::string_view name) {
+  if (name == "chat") return Route::chat;
+  if (name == "embeddings") return Route::embeddings;
+  if (name == "transcriptions") return Route::transcriptions;
+  if (name == "speech") return Route::speech;
+  return std::nullopt;
+}
 
 Script Script::parse(std::string_view json) {
   rapidjson::Document document;
@@ -271,8 +285,8 @@ std::string_view script_help() {
 An entry with "when": "text" applies to every request whose last message contains the text, before the others.
 A request whose last message has the role "tool" is answered with text, unless the script's next entry says more.
 Keys of an entry, all optional:
-  when, repeat, route ("chat" | "embeddings"), after_tool
-  text, tokens, first_token_ms, token_ms, batch, finish_reason, usage {prompt_tokens, completion_tokens}
+  when, repeat, route ("chat" | "embeddings" | "transcriptions" | "speech"), after_tool
+  text, tokens, first_token_ms, token_ms, batch, speech_ms, finish_reason, usage {prompt_tokens, completion_tokens}
   tool_calls [{name, arguments, id}], fragment_bytes, interleave
   status, retry_after, error_message, never_answer, headers_ms, garbage (true | "http"), close
   stall_after_tokens, stall_ms, cut_at_byte, reset, split_bytes, split_ms, crlf, comments, missing_done

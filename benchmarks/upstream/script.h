@@ -20,8 +20,10 @@
 //   - A request whose last message has the role "tool" is answered with text: a tool_calls entry
 //   with
 //     "when" skips it (unless "after_tool": true), and so does one that merely stays as the last.
-//   - "route": "embeddings" makes an entry apply to that route ("chat" is the default); each route
-//     uses up its own entries.
+//   - "route": "embeddings", "transcriptions" or "speech" makes an entry apply to that route
+//   ("chat"
+//     is the default); each route uses up its own entries. "when" looks at the whole body there, of
+//     a recording at its start: the form's texts and the file's name.
 //
 // Keys of an entry, all optional:
 //   text                  the whole answer; one token per word, so that all deltas join to exactly
@@ -29,6 +31,7 @@
 //   [{"name", "arguments": object or raw string, "id"?}]; after "text", if any fragment_bytes size
 //   of the pieces of tool_calls arguments (default 16; cut between characters) interleave true:
 //   pieces of several tool calls take turns finish_reason         instead of "stop" or "tool_calls"
+//   speech_ms             length of the silence that is the answer of the route "speech"
 //   usage                 {"prompt_tokens", "completion_tokens"} instead of the counted ones
 //   status                an error in OpenAI's envelope with this HTTP status
 //   retry_after           seconds, as the Retry-After header of a status
@@ -71,7 +74,10 @@ struct ScriptedToolCall {
 };
 
 enum class Garbage : uint8_t { none, body, http };
-enum class Route : uint8_t { chat, embeddings };
+enum class Route : uint8_t { chat, embeddings, transcriptions, speech };
+
+/// The route of that name in a script or a query.
+std::optional<Route> route_of(std::string_view name);
 
 /// One entry of a script. What is not set is as on the command line, or off.
 struct Behaviour {
@@ -86,6 +92,7 @@ struct Behaviour {
   std::vector<ScriptedToolCall> tool_calls;
   std::optional<double> first_token_ms;
   std::optional<double> token_ms;
+  std::optional<double> speech_ms;
   std::optional<uint64_t> prompt_tokens;
   std::optional<uint64_t> completion_tokens;
   std::optional<uint32_t> tokens;

@@ -4,11 +4,12 @@
 //   POST [/v1]/chat/completions      the script's next behaviour, streamed or plain
 //   POST [/v1]/embeddings            unit vectors; texts with words in common are near each other
 //   GET  [/v1]/models
-//   POST [/v1]/audio/transcriptions  some words; POST [/v1]/audio/speech: silence as MP3
+//   POST [/v1]/audio/transcriptions  some words; the form is read without being kept
+//   POST [/v1]/audio/speech          silence as MP3, in pieces
 //   GET  /stats                      what has been counted so far
-//   GET  /requests                   the last 64 chat bodies as a JSON array (?route=embeddings for
-//   those;
-//                                    &headers=1 for objects with "headers" and "body")
+//   GET  /requests                   the last 64 chat bodies as a JSON array (?route=embeddings,
+//                                    transcriptions or speech for those; of a form its size and
+//                                    texts; &headers=1 for objects with "headers" and "body")
 //   PUT  /script                     another script, from its beginning; POST /reset: counters,
 //   recorded requests and the script's
 //                                    place as at the start
