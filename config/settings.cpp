@@ -271,6 +271,62 @@ void read_providers(Section& root, llm::Options& models, const Environment& envi
   models.providers.insert(models.providers.begin(), std::move(provider));
 }
 
+/// Who speaks: `kind: offline` nobody; else the provider that is described; else, if nothing of it
+/// is, that of OPENAI_API_KEY. That key goes to no other address than its own.
+void choose_speech_provider(Section& section, llm::SpeechOptions& speech,
+                            const Environment& environment) {
+  std::string kind;
+  section.read("kind", kind);
+  if (!kind.empty() && kind != "openai" && kind != "offline") {
+    section.problem("kind", "must be openai or offline");
+  }
+  section.read("base_url", speech.base_url);
+  speech.api_key = read_secret(section, "api_key", "api_key_file", environment);
+  if (section.has("base_url")) check_base_url(section, "base_url", speech.base_url);
+  const std::string key = environment("OPENAI_API_KEY");
+  const bool described =
+      section.has("base_url") || section.has("api_key") || section.has("api_key_file");
+  if (kind == "offline") {
+    speech.base_url.clear();
+    speech.api_key.clear();
+    return;
+  }
+  if (!described && !key.empty()) {
+    speech.base_url = environment("OPENAI_BASE_URL");
+    speech.api_key = key;
+  } else if (!described && kind != "openai") {
+    return;
+  }
+  if (speech.base_url.empty()) speech.base_url = llm::ProviderOptions().base_url;
+}
+
+void read_speech(Section section, llm::SpeechOptions& speech, const Environment& environment) {
+  choose_speech_provider(section, speech, environment);
+  section.read("ca_file", speech.ca_file);
+  check_ca_file(section, "ca_file", speech.ca_file);
+  section.read("transcription_model", speech.transcription_model);
+  section.read("speech_model", speech.speech_model);
+  section.read("voice", speech.voice);
+  section.read("connect_timeout", speech.connect_timeout, 10ms, 10min);
+  section.read("first_byte_timeout", speech.first_byte_timeout, 10ms, 1h);
+  section.read("stream_idle_timeout", speech.idle_timeout, 10ms, 1h);
+  section.read("call_timeout", speech.call_timeout, 10ms, 24h);
+  section.read("tries_max", speech.tries_max, 1, 100);
+  section.read("backoff_first", speech.backoff_first, 1ms, 10min);
+  section.read("backoff_max", speech.backoff_max, 1ms, 1h);
+  section.read("in_flight_max", speech.in_flight_max, 1, 10'000);
+  section.read("queue_max", speech.queue_max, 0, 10'000);
+  section.read("queue_timeout", speech.queue_timeout, 10ms, 1h);
+  section.read("breaker_failures", speech.breaker_failures, 1, 1'000'000);
+  section.read("breaker_open", speech.breaker_open, 10ms, 1h);
+  section.read_bytes("upload_bytes_max", speech.upload_bytes_max, kKiB, 4 * kGiB);
+  section.read_bytes("transcript_bytes_max", speech.transcript_bytes_max, kKiB, 16 * kMiB);
+  section.read_bytes("text_bytes_max", speech.text_bytes_max, kKiB, 16 * kMiB);
+  section.read("request_characters_max", speech.request_characters_max, 16, 1'000'000);
+  section.read_bytes("speech_bytes_max", speech.speech_bytes_max, kKiB, 4 * kGiB);
+  section.finish();
+}
+
 void read_storage(Section section, storage::Options& storage, actors::Options& sessions) {
   section.read_bytes("write_buffer_bytes", storage.write_buffer_bytes, kMiB, 4 * kGiB);
   section.read_bytes("block_cache_bytes", storage.block_cache_bytes, kMiB, 64 * kGiB);
@@ -320,6 +376,7 @@ void read_root(Section& root, Settings& out, const Environment& environment,
   read_limits(root.section("limits"), out.net, out.sessions);
   read_agent(root.section("agent"), out.agent);
   read_providers(root, out.models, environment);
+  read_speech(root.section("speech"), out.speech, environment);
   read_storage(root.section("storage"), out.storage, out.sessions);
   read_documents(root.section("documents"), out.documents);
 }

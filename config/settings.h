@@ -39,6 +39,7 @@ struct Settings {
   actors::Options sessions;
   agent::Options agent;
   llm::Options models;
+  llm::SpeechOptions speech;
   storage::Options storage;
   agent::Stack stack;
   rag::Options documents;
@@ -52,7 +53,8 @@ using Environment = std::function<std::string(const char* name)>;
 std::string process_environment(const char* name);
 
 /// Reads `yaml` (empty: all defaults) and then the environment, which wins:
-///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first
+///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first; with the key
+///                                                   also speech, where the file names none
 ///   PARLANCE_API_KEYS                               keys for clients, joined by commas
 ///   APP_VERSION, ENV (DEV, TEST or PRODUCTION)      told by /healthz and in the log
 ///   LOG_LEVEL; DATABASE_URL, SESSION_DB_URL (rocksdb:///path)

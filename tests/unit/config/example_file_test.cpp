@@ -121,6 +121,26 @@ Values values_of(const Settings& s) {
       {"storage.readers", text(s.sessions.readers)},
       {"storage.partial_interval", text(s.sessions.partial_interval)},
       {"storage.partial_bytes", text(s.sessions.partial_bytes)},
+      {"speech.transcription_model", text(s.speech.transcription_model)},
+      {"speech.speech_model", text(s.speech.speech_model)},
+      {"speech.voice", text(s.speech.voice)},
+      {"speech.connect_timeout", text(s.speech.connect_timeout)},
+      {"speech.first_byte_timeout", text(s.speech.first_byte_timeout)},
+      {"speech.stream_idle_timeout", text(s.speech.idle_timeout)},
+      {"speech.call_timeout", text(s.speech.call_timeout)},
+      {"speech.tries_max", text(s.speech.tries_max)},
+      {"speech.backoff_first", text(s.speech.backoff_first)},
+      {"speech.backoff_max", text(s.speech.backoff_max)},
+      {"speech.in_flight_max", text(s.speech.in_flight_max)},
+      {"speech.queue_max", text(s.speech.queue_max)},
+      {"speech.queue_timeout", text(s.speech.queue_timeout)},
+      {"speech.breaker_failures", text(s.speech.breaker_failures)},
+      {"speech.breaker_open", text(s.speech.breaker_open)},
+      {"speech.upload_bytes_max", text(s.speech.upload_bytes_max)},
+      {"speech.transcript_bytes_max", text(s.speech.transcript_bytes_max)},
+      {"speech.text_bytes_max", text(s.speech.text_bytes_max)},
+      {"speech.request_characters_max", text(s.speech.request_characters_max)},
+      {"speech.speech_bytes_max", text(s.speech.speech_bytes_max)},
       {"documents.passage_tokens", text(s.documents.passage_tokens)},
       {"documents.overlap_tokens", text(s.documents.overlap_tokens)},
       {"documents.index_bytes_max", text(s.documents.index_bytes_max)},
@@ -243,9 +263,9 @@ TEST_CASE("the example file shows every key that is known") {
   std::vector<Problem> problems;
   read(
       "x: 1\nagent: {x: 1}\nlimits: {x: 1}\nstorage: {x: 1}\ndocuments: {x: 1}\n"
-      "providers: [{x: 1}]\n",
+      "speech: {x: 1}\nproviders: [{x: 1}]\n",
       problems);
-  REQUIRE(problems.size() == 6);
+  REQUIRE(problems.size() == 7);
   const std::string yaml = example();
   for (const Problem& problem : problems) {
     constexpr std::string_view kBefore = "known are: ";

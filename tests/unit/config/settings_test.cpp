@@ -317,6 +317,67 @@ TEST_CASE("a wrong upstream in the environment is a problem, whatever the file")
         Told{"0: OPENAI_BASE_URL must begin with http:// or https://"});
 }
 
+// ---- Speech ----
+
+TEST_CASE("without a provider of its own and a key in the environment speech is offline") {
+  const std::string_view yaml =
+      GENERATE("", "speech:", "speech: {voice: x}", "providers: [{api_key: sk}]");
+  CHECK(Reading(yaml).settings.speech.base_url.empty());
+  CHECK(Reading(yaml, {{"OPENAI_BASE_URL", "http://a"}}).settings.speech.base_url.empty());
+}
+
+TEST_CASE("a key in the environment is enough for speech") {
+  const llm::SpeechOptions speech =
+      Reading("speech: {voice: nova}", {{"OPENAI_API_KEY", "sk"}}).settings.speech;
+  CHECK(speech.base_url == "https://api.openai.com/v1");
+  CHECK(speech.api_key == "sk");
+  CHECK(speech.voice == "nova");
+}
+
+TEST_CASE("speech goes where the environment's key goes") {
+  const llm::SpeechOptions speech =
+      Reading("", {{"OPENAI_API_KEY", "sk"}, {"OPENAI_BASE_URL", "http://a/v1"}}).settings.speech;
+  CHECK(speech.base_url == "http://a/v1");
+}
+
+TEST_CASE("speech has a provider of its own, which the environment's key is not sent to") {
+  const llm::SpeechOptions speech =
+      Reading("speech: {base_url: \"http://a/v1\"}", {{"OPENAI_API_KEY", "sk"}}).settings.speech;
+  CHECK(speech.base_url == "http://a/v1");
+  CHECK(speech.api_key.empty());
+}
+
+TEST_CASE("a key for speech alone goes to OpenAI, whatever the address of the chats") {
+  const llm::SpeechOptions speech =
+      Reading("speech: {api_key: \"${K}\"}",
+              {{"K", "sk-2"}, {"OPENAI_API_KEY", "sk"}, {"OPENAI_BASE_URL", "http://a"}})
+          .settings.speech;
+  CHECK(speech.base_url == "https://api.openai.com/v1");
+  CHECK(speech.api_key == "sk-2");
+}
+
+TEST_CASE("speech may be offline whatever the environment says") {
+  const llm::SpeechOptions speech =
+      Reading("speech: {kind: offline}", {{"OPENAI_API_KEY", "sk"}}).settings.speech;
+  CHECK(speech.base_url.empty());
+  CHECK(speech.api_key.empty());
+}
+
+TEST_CASE("every problem of speech is told with its line") {
+  CHECK(Reading("speech:\n"
+                "  kind: magic\n"
+                "  base_url: example.org\n"
+                "  api_key: ${MISSING}\n"
+                "  tries_max: 0\n"
+                "  first_byte_timeout: soon\n")
+            .told() == Told{"2: speech.kind must be openai or offline",
+                            "3: speech.base_url must begin with http:// or https://",
+                            "4: speech.api_key names MISSING, which is not set",
+                            "5: speech.tries_max must be a whole number from 1 to 100",
+                            "6: speech.first_byte_timeout must be a duration from 10ms to 3600s, "
+                            "such as 250ms, 30s or 5m"});
+}
+
 TEST_CASE("the environment's log level wins") {
   CHECK(Reading("log_level: warn", {{"LOG_LEVEL", "DEBUG"}}).settings.log_level ==
         log::Level::debug);
