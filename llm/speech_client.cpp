@@ -148,7 +148,7 @@ class SpeakCall final : public SpeechCall {
             SpeechClient::Spoken done)
       : SpeechCall(calls),
         text_(std::move(text)),
-        voice_(voice.empty() ? calls.options.voice : std::move(voice)),
+        voice_(std::move(voice)),
         on_bytes_(std::move(on_bytes)),
         done_(std::move(done)) {}
   ~SpeakCall() override { stop(); }
@@ -262,6 +262,7 @@ SpeechId SpeechClient::transcribe(const Recording& recording, Transcribed done) 
 }
 
 SpeechId SpeechClient::speak(std::string text, std::string voice, Bytes on_bytes, Spoken done) {
+  if (voice.empty()) voice = calls_->options.voice;
   const auto call = std::make_shared<SpeakCall>(*calls_, std::move(text), std::move(voice),
                                                 std::move(on_bytes), std::move(done));
   return begin(*calls_, call, call->check());
