@@ -472,7 +472,7 @@ TEST_CASE("a head without a body is no beginning of an answer") {
   CHECK(f.bodies.size() == 3);
 }
 
-TEST_CASE("a call that takes too long in all is given up") {
+TEST_CASE("a call for speech that takes too long in all is given up") {
   Fixture f(always({{}, Reply::Then::stall}));
   f.options.call_timeout = 10ms;
   begin(f, GENERATE(false, true));
