@@ -16,6 +16,7 @@
 #include "actors/llm_proxy_actor.h"
 #include "actors/persistence_actor.h"
 #include "actors/retrieval_loop.h"
+#include "actors/speech_loop.h"
 #include "actors/tool_runner_actor.h"
 #include "actors/worker_actor.h"
 #include "agent/builtin_tools.h"
@@ -40,9 +41,10 @@ std::size_t core_count(const Options& options) {
 
 class ActorTree::Impl {
  public:
-  Impl(const TreeOptions& options, storage::Store& store)
+  Impl(const TreeOptions& options, storage::Store& store, const storage::AudioFiles& audio)
       : options_(options),
         store_(store),
+        audio_(audio),
         toolbox_(agent::make_builtin_tools(
             [&store](const SessionId& session) { return recent_events(store, session); })) {
     for (std::size_t i = 0; i < core_count(options.sessions); ++i) {
@@ -57,6 +59,7 @@ class ActorTree::Impl {
   void start_documents();
   void scrub(const std::vector<SessionId>& sessions);
   void expire_sessions();
+  void sweep_audio();
   Result<std::size_t> recover();
   bool wait_for_runs(std::chrono::milliseconds limit);
   /// Runs `work` on every core and waits for all.
@@ -68,6 +71,7 @@ class ActorTree::Impl {
   CoreScheduler* scheduler_ = nullptr;
   const TreeOptions options_;
   storage::Store& store_;
+  const storage::AudioFiles& audio_;
   agent::Toolbox toolbox_;
   NodeState node_;
   std::unique_ptr<caf::actor_system> system_;
@@ -75,6 +79,7 @@ class ActorTree::Impl {
   std::vector<HistoryReaderHandle> readers_;
   std::vector<ToolRunnerHandle> tool_runners_;
   std::unique_ptr<RetrievalLoop> retrieval_;
+  std::unique_ptr<SpeechLoop> speech_;
   std::unique_ptr<DocumentIntake> intake_;
   std::unique_ptr<WorkerPool> intake_workers_;
   std::unique_ptr<WorkerPool> workers_;
@@ -118,8 +123,8 @@ void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
                                                                options_.models, gates);
     services_.push_back(std::make_unique<CoreServices>(
         CoreServices{core, options_.sessions, options_.agent, toolbox_, options_.stack, store_,
-                     *retrieval_, *intake_, *intake_workers_, *workers_, *scheduler_, *sinks[core],
-                     persistence_, readers_, tool_runners_, std::move(proxy)}));
+                     *retrieval_, *speech_, *intake_, *intake_workers_, *workers_, *scheduler_,
+                     *sinks[core], persistence_, readers_, tool_runners_, std::move(proxy)}));
     gateways_.push_back(std::make_unique<CoreGateway>(*system_, *services_.back(), node_, all_));
   }
   for (const auto& gateway : gateways_) all_.push_back(gateway.get());
@@ -140,6 +145,8 @@ void ActorTree::Impl::start_documents() {
       [this](std::vector<SessionId> sessions) {
         return intake_workers_->run([this, sessions = std::move(sessions)] { scrub(sessions); });
       }});
+  speech_ = std::make_unique<SpeechLoop>(SpeechLoop::Surroundings{
+      audio_, options_.speech_provider, options_.offline_speech, options_.sessions, *workers_});
   intake_ = std::make_unique<DocumentIntake>(store_, *retrieval_, persistence_, options_.stack,
                                              options_.documents, options_.extraction);
 }
@@ -162,6 +169,19 @@ void ActorTree::Impl::expire_sessions() {
   }
 }
 
+/// Removes recordings that are too old, and those that a crash has left of deleted sessions.
+/// Thread: an intake worker's.
+void ActorTree::Impl::sweep_audio() {
+  const auto is_there = [this](const SessionId& session) {
+    const auto found = store_.platform_session(session);
+    return found || found.error().code != Errc::not_found;
+  };
+  const Status swept = audio_.sweep(options_.sessions.audio_age_max, is_there, [this] {
+    return !node_.stopping.load(std::memory_order_relaxed);
+  });
+  if (!swept) log::warn("recordings were left why={}", log::value(swept.error().detail));
+}
+
 /// What fails here, or is left because the node stops, is done after the next start.
 void ActorTree::Impl::scrub(const std::vector<SessionId>& sessions) {
   const auto scrubbed =
@@ -179,6 +199,9 @@ void ActorTree::Impl::scrub(const std::vector<SessionId>& sessions) {
 Result<std::size_t> ActorTree::Impl::recover() {
   scheduler_->every(0, options_.sessions.expiry_interval,
                     [this] { intake_workers_->run([this] { expire_sessions(); }); });
+  intake_workers_->run([this] { sweep_audio(); });
+  scheduler_->every(0, options_.sessions.audio_sweep_interval,
+                    [this] { intake_workers_->run([this] { sweep_audio(); }); });
   const auto begun = store_.begun_sets(nullptr);
   if (!begun) return begun.error();
   std::vector<SessionId> deleted;
@@ -245,6 +268,7 @@ void ActorTree::Impl::stop() {
   }
   // Workers may wait for it; they end after what they do now.
   retrieval_->stop();
+  speech_->stop();
   workers_->stop();
   intake_workers_->stop();
   for (auto& services : services_) {
@@ -266,8 +290,9 @@ void ActorTree::Impl::stop() {
   system_.reset();
 }
 
-ActorTree::ActorTree(const TreeOptions& options, storage::Store& store)
-    : impl_(std::make_unique<Impl>(options, store)) {}
+ActorTree::ActorTree(const TreeOptions& options, storage::Store& store,
+                     const storage::AudioFiles& audio)
+    : impl_(std::make_unique<Impl>(options, store, audio)) {}
 
 ActorTree::~ActorTree() {
   impl_->stop();

@@ -13,6 +13,8 @@
 #include "extract/options.h"
 #include "llm/options.h"
 #include "rag/options.h"
+#include "speech/options.h"
+#include "storage/audio_files.h"
 #include "storage/store.h"
 
 namespace boost::asio {
@@ -28,12 +30,14 @@ struct TreeOptions {
   agent::Stack stack = {};
   rag::Options documents = {};
   extract::Options extraction = {};
+  llm::SpeechOptions speech_provider = {};
+  speech::Options offline_speech = {};
 };
 
 class ActorTree {
  public:
-  /// Starts the core threads. `store` must outlive the tree.
-  ActorTree(const TreeOptions& options, storage::Store& store);
+  /// Starts the core threads. `store` and `audio` must outlive the tree.
+  ActorTree(const TreeOptions& options, storage::Store& store, const storage::AudioFiles& audio);
   ~ActorTree();
 
   std::size_t cores() const noexcept;

@@ -235,8 +235,11 @@ void CoreGateway::store(const SessionId& client, StoreDocuments command, StoreRe
   });
 }
 
-void CoreGateway::await_end(const SessionId& session, MessageId message, StatusReply reply) {
-  tell_home(session, AwaitEnd{std::move(message), back_here(std::move(reply))});
+void CoreGateway::await_end(const SessionId& session, MessageId message, StatusReply reply,
+                            SpeechReply on_speech) {
+  if (on_speech) on_speech = back_here(std::move(on_speech));
+  tell_home(session,
+            AwaitEnd{std::move(message), back_here(std::move(reply)), std::move(on_speech)});
 }
 
 void CoreGateway::read_passages(const SessionId& session, std::vector<PassageId> ids,

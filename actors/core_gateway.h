@@ -41,7 +41,8 @@ class CoreGateway final : public SessionGateway {
   void change_lifecycle(const SessionId& client, LifecycleCommand command,
                         StatusReply reply) override;
   void store(const SessionId& client, StoreDocuments command, StoreReply reply) override;
-  void await_end(const SessionId& session, MessageId message, StatusReply reply) override;
+  void await_end(const SessionId& session, MessageId message, StatusReply reply,
+                 SpeechReply on_speech) override;
   void read_passages(const SessionId& session, std::vector<PassageId> ids,
                      PassagesReply reply) override;
   bool in_background(std::function<void()> work, std::function<void()> done) override;

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "actors/speech_loop.h"
+#include "actors/worker_actor.h"
 #include "base/log.h"
 #include "base/uuid.h"
 
@@ -134,6 +136,49 @@ void CorePlatform::list_sessions(ListRange range, std::optional<AgentId> agent,
         return store.platform_sessions(range, agent);
       },
       std::move(reply));
+}
+
+// ---- Recordings ----
+
+template <class T>
+void CorePlatform::at_worker(std::function<Result<T>()> work, Reply<T> reply) {
+  const bool taken = services_.workers.run(
+      [work = std::move(work), reply = on_core_of(services_, reply)] { reply(work()); });
+  if (taken) return;
+  reply(Error{Errc::resource_exhausted, "too much waits for the workers; try again later"});
+}
+
+void CorePlatform::keep_recording(SessionId session, std::string name,
+                                  std::shared_ptr<const UniqueFd> file, Reply<VoiceInput> reply) {
+  at_worker<VoiceInput>(
+      [&speech = services_.speech, session = std::move(session), name = std::move(name),
+       file = std::move(file)] { return speech.keep_upload(session, name, file->get()); },
+      std::move(reply));
+}
+
+void CorePlatform::read_recording(SessionId session, std::string name, Reply<RecordingFile> reply) {
+  at_worker<RecordingFile>(
+      [&files = services_.speech.files(), session = std::move(session),
+       name = std::move(name)]() -> Result<RecordingFile> {
+        auto audio = files.read(session, name);
+        if (!audio) return audio.error();
+        return RecordingFile{std::move(audio->file), audio->bytes, audio->type};
+      },
+      std::move(reply));
+}
+
+void CorePlatform::remove_recording(SessionId session, std::string name) {
+  at_worker<bool>(
+      [&files = services_.speech.files(), session = std::move(session),
+       name = std::move(name)]() -> Result<bool> {
+        const Status removed = files.remove(session, name);
+        if (!removed) return removed.error();
+        return true;
+      },
+      [](const Result<bool>& removed) {
+        if (removed) return;
+        log::warn("a recording of no message stays why={}", log::value(removed.error().detail));
+      });
 }
 
 // ---- Deleting ----

@@ -38,6 +38,11 @@ class CorePlatform final : public PlatformGateway {
   void list_sessions(ListRange range, std::optional<AgentId> agent,
                      Reply<std::vector<PlatformSession>> reply) override;
 
+  void keep_recording(SessionId session, std::string name, std::shared_ptr<const UniqueFd> file,
+                      Reply<VoiceInput> reply) override;
+  void read_recording(SessionId session, std::string name, Reply<RecordingFile> reply) override;
+  void remove_recording(SessionId session, std::string name) override;
+
   /// Ends and erases sessions that were deleted, some at a time; then `done`.
   void erase(std::vector<SessionId> sessions, std::function<void(bool erased)> done);
 
@@ -57,6 +62,9 @@ class CorePlatform final : public PlatformGateway {
   /// Asks a reader. `read` must not outlive what it holds.
   template <class T>
   void read(std::function<Result<T>(const storage::Store&)> read, Reply<T> reply);
+  /// Has a worker do what blocks on a file.
+  template <class T>
+  void at_worker(std::function<Result<T>()> work, Reply<T> reply);
   void delete_entity(storage::CatalogChange deletion, StatusReply reply);
   void erase_next(const std::shared_ptr<Erasing>& erasing);
 

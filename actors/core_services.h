@@ -22,6 +22,7 @@ namespace parlance::actors {
 class DocumentIntake;
 class RetrievalLoop;
 class SessionDirectory;
+class SpeechLoop;
 class WorkerPool;
 
 struct CoreServices {
@@ -32,6 +33,7 @@ struct CoreServices {
   const agent::Stack& stack;
   const storage::Store& store;  ///< Only what never blocks is used here.
   RetrievalLoop& retrieval;
+  SpeechLoop& speech;
   const DocumentIntake& intake;
   WorkerPool& intake_workers;  ///< Documents: minutes, at worst.
   WorkerPool& workers;         ///< What is done in some milliseconds.

@@ -54,6 +54,7 @@ struct Store {
 struct AwaitEnd {
   MessageId message;
   SessionGateway::StatusReply reply;
+  SessionGateway::SpeechReply on_speech;  ///< May be empty.
 };
 /// Load the log if that has not been done; go on with what is unfinished.
 struct Wake {};
@@ -97,6 +98,25 @@ struct AgentRead {
   Result<Agent> agent;
 };
 
+/// What a Transcribe came to.
+struct Heard {
+  std::uint64_t speech = 0;
+  Result<agent::Transcribed> heard;
+};
+struct SpeechGrew {
+  std::uint64_t speech = 0;
+  SpeechProgress progress;
+};
+/// What a Speak came to.
+struct SpeechEnded {
+  std::uint64_t speech = 0;
+  Result<agent::Spoken> spoken;
+};
+/// The recordings of a session that was erased are gone, or why not.
+struct AudioErased {
+  Status status;
+};
+
 // ---- To a session: how the documents that it stores come along ----
 
 struct DocumentsPrepared {
@@ -120,12 +140,15 @@ using RunHandle = caf::typed_actor<caf::reacts_to<ModelWrote>, caf::reacts_to<Mo
                                    caf::reacts_to<ModelFailed>, caf::reacts_to<ToolsRan>>;
 
 /// One conversation.
-using SessionHandle = RunHandle::extend<
-    caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>, caf::reacts_to<Snapshot>,
-    caf::reacts_to<ChangeLifecycle>, caf::reacts_to<Store>, caf::reacts_to<AwaitEnd>,
-    caf::reacts_to<Wake>, caf::reacts_to<Tick>, caf::reacts_to<Nap>, caf::reacts_to<Loaded>,
-    caf::reacts_to<Appended>, caf::reacts_to<Retrieved>, caf::reacts_to<AgentRead>,
-    caf::reacts_to<DocumentsPrepared>, caf::reacts_to<DocumentsWritten>>;
+using SessionHandle =
+    RunHandle::extend<caf::reacts_to<Submit>, caf::reacts_to<Cancel>, caf::reacts_to<Ping>,
+                      caf::reacts_to<Snapshot>, caf::reacts_to<ChangeLifecycle>,
+                      caf::reacts_to<Store>, caf::reacts_to<AwaitEnd>, caf::reacts_to<Wake>,
+                      caf::reacts_to<Tick>, caf::reacts_to<Nap>, caf::reacts_to<Loaded>,
+                      caf::reacts_to<Appended>, caf::reacts_to<Retrieved>,
+                      caf::reacts_to<AgentRead>, caf::reacts_to<Heard>, caf::reacts_to<SpeechGrew>,
+                      caf::reacts_to<SpeechEnded>, caf::reacts_to<AudioErased>,
+                      caf::reacts_to<DocumentsPrepared>, caf::reacts_to<DocumentsWritten>>;
 
 // ---- To a model proxy (one per core) ----
 
@@ -221,6 +244,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AwaitEnd)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Retrieved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AgentRead)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::Heard)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::SpeechGrew)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::SpeechEnded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::AudioErased)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsPrepared)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::DocumentsWritten)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(parlance::actors::WritePassages)

@@ -5,10 +5,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
+#include "schemas/audio.h"
 #include "schemas/platform.h"
 
 namespace parlance::actors {
@@ -17,6 +22,13 @@ template <class Entity>
 struct Created {
   Entity entity;          ///< As it was made, also for a repeat.
   bool replayed = false;  ///< The same request with the same key made it before.
+};
+
+/// A recording to be read: by position, since the descriptor is shared.
+struct RecordingFile {
+  std::shared_ptr<const UniqueFd> file;
+  std::uint64_t bytes = 0;
+  std::string_view type;  ///< MIME; lives for ever.
 };
 
 class PlatformGateway {
@@ -63,6 +75,16 @@ class PlatformGateway {
   /// All sessions, or those of `agent`.
   virtual void list_sessions(ListRange range, std::optional<AgentId> agent,
                              Reply<std::vector<PlatformSession>> reply) = 0;
+
+  /// Looks into the unnamed file of an upload and keeps it, where it is audio that plays, as the
+  /// recording of message `name`. Errors: unsupported (no audio), unprocessable (broken), too_large
+  /// (too long).
+  virtual void keep_recording(SessionId session, std::string name,
+                              std::shared_ptr<const UniqueFd> file, Reply<VoiceInput> reply) = 0;
+  /// Errors: not_found.
+  virtual void read_recording(SessionId session, std::string name, Reply<RecordingFile> reply) = 0;
+  /// Of a message that was not recorded after all.
+  virtual void remove_recording(SessionId session, std::string name) = 0;
 };
 
 }  // namespace parlance::actors

@@ -7,10 +7,12 @@
 #include "actors/core_services.h"
 #include "actors/retrieval_loop.h"
 #include "actors/session_directory.h"
+#include "actors/speech_loop.h"
 #include "agent/lifecycle.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/uuid.h"
 
 namespace parlance::actors {
 namespace {
@@ -114,6 +116,26 @@ SessionActor::behavior_type SessionActor::make_behavior() {
           feed(agent::AgentNotFound{m.agent.error().code, m.agent.error().detail});
         }
       },
+      [this](Heard& m) {
+        if (!run_ || run_->speech != m.speech) return;
+        run_->speech = 0;
+        if (m.heard) {
+          feed(std::move(*m.heard));
+        } else {
+          feed(agent::SpeechFailed{m.heard.error().code, m.heard.error().detail});
+        }
+      },
+      [this](SpeechGrew& m) { handle(m); },
+      [this](SpeechEnded& m) {
+        if (!run_ || run_->speech != m.speech) return;
+        run_->speech = 0;
+        if (m.spoken) {
+          feed(std::move(*m.spoken));
+        } else {
+          feed(agent::SpeechFailed{m.spoken.error().code, m.spoken.error().detail});
+        }
+      },
+      [this](AudioErased& m) { closed(m.status); },
       [this](DocumentsPrepared& m) { handle(m); },
       [this](DocumentsWritten& m) { handle(m); },
       [this](Submit& m) { receive(m); },
@@ -205,6 +227,7 @@ void SessionActor::handle(Submit& submit) {
       (log_.empty() || services_.store.surely_new(id_, id.text, submit.command.idempotency_key));
   Queued next{0, id, runs_next ? submit.command.text : std::string()};
   next.retry_of = submit.command.retry_of;
+  next.voice = submit.command.voice;
   log_.record(std::move(submit.command), std::move(submit.reply));
   flush();
   if (runs_next) start_run(std::move(next), {});
@@ -384,6 +407,8 @@ void SessionActor::restore(storage::SessionImage& image) {
     std::vector<StepRecorded> steps;
     OnBusy on_busy = OnBusy::queue;
     MessageId retry_of;
+    std::shared_ptr<const VoiceInput> voice;
+    std::string answer_name;
     bool ended = false;
   };
   std::vector<Found> found;
@@ -395,6 +420,8 @@ void SessionActor::restore(storage::SessionImage& image) {
                        {},
                        message->on_busy,
                        std::move(message->retry_of),
+                       std::move(message->voice),
+                       {},
                        false});
       continue;
     }
@@ -404,6 +431,7 @@ void SessionActor::restore(storage::SessionImage& image) {
     });
     if (it == found.rend()) continue;  // Its message is older than what was loaded.
     if (auto* step = std::get_if<StepRecorded>(&recorded.event)) {
+      if (step->type == StepType::final_answer) it->answer_name = name_of_answer(recorded);
       it->steps.push_back(std::move(*step));
     } else if (is_terminal(recorded.event)) {
       it->ended = true;
@@ -413,7 +441,7 @@ void SessionActor::restore(storage::SessionImage& image) {
     if (!f.ended) {
       log_.add_unfinished(f.seq, f.id);
       queue_.push_back({f.seq, std::move(f.id), std::move(f.text), std::move(f.steps), f.on_busy,
-                        std::move(f.retry_of)});
+                        std::move(f.retry_of), std::move(f.voice), std::move(f.answer_name)});
       continue;
     }
     std::vector<ChatMessage> exchange;
@@ -421,6 +449,11 @@ void SessionActor::restore(storage::SessionImage& image) {
     for (const StepRecorded& step : f.steps) agent::append_step(exchange, step);
     history_.add(f.retry_of.text.empty() ? f.id : f.retry_of, std::move(exchange));
   }
+}
+
+/// The recording of an answer has the id that the platform gives the answer.
+std::string SessionActor::name_of_answer(const RecordedEvent& answer) const {
+  return derived_uuid7(answer.time, id_.text, answer.cursor.seq);
 }
 
 /// Goes on with what a crash, or a sleep before it ended, left unfinished.
@@ -538,7 +571,9 @@ void SessionActor::take_effect(RecordedEvent& recorded) {
   if (auto* message = std::get_if<MessageAccepted>(&recorded.event)) {
     accepted(*message, recorded.cursor.seq);
   } else if (auto* step = std::get_if<StepRecorded>(&recorded.event)) {
-    if (run_ && run_->turn.message_id() == step->message_id) feed(agent::StepDurable{});
+    if (!run_ || run_->turn.message_id() != step->message_id) return;
+    if (step->type == StepType::final_answer) run_->answer_name = name_of_answer(recorded);
+    feed(agent::StepDurable{});
   } else if (is_terminal(recorded.event)) {
     answer_cancels(message_of(recorded.event));
     answer_end_waiters(message_of(recorded.event));
@@ -558,6 +593,7 @@ void SessionActor::accepted(MessageAccepted& message, EventSeq seq) {
   }
   Queued queued{seq, std::move(message.message_id), std::move(message.text)};
   queued.retry_of = std::move(message.retry_of);
+  queued.voice = std::move(message.voice);
   if (message.on_busy == OnBusy::interrupt) {
     queue_.insert(queue_.begin(), std::move(queued));
     if (running) feed(agent::CancelAsked{});
@@ -632,11 +668,13 @@ void SessionActor::start_run(Queued message, std::string text_shown) {
   const agent::Stack* const stack = client_ && !of_agent ? &services_.stack : nullptr;
   run_ = std::make_unique<Run>(
       Run{message.seq,
-          agent::Turn({message.id, std::move(message.text), history_.messages(),
-                       std::move(message.steps), std::move(text_shown), stack, of_agent},
-                      services_.agent_options, services_.toolbox),
+          agent::Turn(
+              {message.id, std::move(message.text), history_.messages(), std::move(message.steps),
+               std::move(text_shown), stack, of_agent, std::move(message.voice)},
+              services_.agent_options, services_.toolbox),
           steady_now()});
   run_->name = std::move(name);
+  run_->answer_name = std::move(message.answer_name);
   run_->text_kept_at = run_->started;
   services_.directory->set_running(id_, true);
   metrics::get().runs_active.add(1);
@@ -702,6 +740,46 @@ void SessionActor::carry_out(agent::FindAgent& /*effect*/) {
                  }});
 }
 
+void SessionActor::carry_out(agent::Transcribe& effect) {
+  // Numbers of calls are drawn here: an answer may come before the loop returns its own.
+  const std::uint64_t speech = ++services_.last_ticket;
+  run_->speech = speech;
+  run_->speech_call = services_.speech.transcribe(
+      id_, std::move(effect.audio), std::move(effect.language),
+      [session = SessionHandle{this}, speech](Result<agent::Transcribed> heard) {
+        caf::anon_send(session, Heard{speech, std::move(heard)});
+      });
+}
+
+void SessionActor::carry_out(agent::Speak& effect) {
+  const std::uint64_t speech = ++services_.last_ticket;
+  run_->speech = speech;
+  run_->spoken = {};
+  run_->speech_call = services_.speech.speak(
+      id_, run_->answer_name, std::move(effect.text), std::move(effect.voice),
+      [session = SessionHandle{this}, speech](SpeechProgress progress) {
+        caf::anon_send(session, SpeechGrew{speech, std::move(progress)});
+      },
+      [session = SessionHandle{this}, speech](Result<agent::Spoken> spoken) {
+        caf::anon_send(session, SpeechEnded{speech, std::move(spoken)});
+      });
+}
+
+void SessionActor::carry_out(agent::AbandonSpeech& /*effect*/) {
+  services_.speech.cancel(run_->speech_call);
+  run_->speech = 0;
+}
+
+void SessionActor::handle(SpeechGrew& m) {
+  if (!run_ || run_->speech != m.speech) return;
+  run_->spoken = std::move(m.progress);
+  for (const AwaitEnd& waiting : end_waiters_) {
+    if (waiting.on_speech && waiting.message == run_->turn.message_id()) {
+      waiting.on_speech(run_->spoken);
+    }
+  }
+}
+
 void SessionActor::carry_out(agent::Record& effect) {
   log_.drop_text();  // What is recorded now replaces it.
   for (Event& event : effect.events) log_.record(std::move(event));
@@ -718,6 +796,7 @@ void SessionActor::carry_out(agent::Show& effect) {
 /// Ends the run and its call; nothing of it is recorded.
 void SessionActor::drop_run() {
   if (run_->call != 0) tell(services_.worker(), services_.model_proxy, CancelCall{run_->call});
+  if (run_->speech != 0) services_.speech.cancel(run_->speech_call);
   run_.reset();
   services_.directory->set_running(id_, false);
   metrics::get().runs_active.add(-1);

@@ -51,6 +51,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     std::vector<StepRecorded> steps{};  ///< From before a crash.
     OnBusy on_busy = OnBusy::queue;
     MessageId retry_of{};
+    std::shared_ptr<const VoiceInput> voice{};
+    std::string answer_name{};  ///< Of its recording, where an answer is recorded already.
   };
 
   /// The turn in progress and what belongs to it alone.
@@ -65,7 +67,11 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     SteadyTime tools_started{};
     std::vector<ToolCall> tools_running{};
     SteadyTime text_kept_at{};
-    std::uint64_t search = 0;  ///< Of documents or the agent, in flight; 0 when there is none.
+    std::uint64_t search = 0;       ///< Of documents or the agent, in flight; 0 when there is none.
+    std::uint64_t speech = 0;       ///< Heard or spoken now; 0 when nothing is.
+    std::uint64_t speech_call = 0;  ///< What the SpeechLoop calls that.
+    SpeechProgress spoken{};        ///< How far that is, once there is any.
+    std::string answer_name{};      ///< Of the recording of the answer that was recorded last.
   };
 
   /// What a session has that a client authorized. Its code is in session_client.cpp.
@@ -93,11 +99,13 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void handle(ChangeLifecycle& change);
   void handle(Store& store);
   void handle(AwaitEnd& await);
+  void handle(SpeechGrew& m);
   void handle(Snapshot& snapshot);
   void handle(const Tick& tick);
   void handle_nap();
 
   // The log.
+  std::string name_of_answer(const RecordedEvent& answer) const;
   void load();
   void handle(Loaded& loaded);
   void begin(storage::SessionImage& image);
@@ -120,6 +128,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void begin_close(LifecycleState state, SessionGateway::StatusReply reply);
   void cancel_queue();
   void go_on_closing();
+  void closed(const Status& status);
   void start_store();
   void handle(DocumentsPrepared& m);
   void write_set(const Status& begun);
@@ -139,6 +148,9 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void carry_out(agent::AbandonTools& effect);
   void carry_out(agent::Retrieve& effect);
   void carry_out(agent::FindAgent& effect);
+  void carry_out(agent::Transcribe& effect);
+  void carry_out(agent::Speak& effect);
+  void carry_out(agent::AbandonSpeech& effect);
   void carry_out(agent::Record& effect);
   void carry_out(agent::Show& effect);
   void drop_run();

@@ -9,6 +9,7 @@
 #include "actors/document_intake.h"
 #include "actors/retrieval_loop.h"
 #include "actors/session_actor.h"
+#include "actors/speech_loop.h"
 #include "actors/worker_actor.h"
 #include "agent/lifecycle.h"
 #include "base/check.h"
@@ -81,12 +82,19 @@ void SessionActor::go_on_closing() {
   if (beside.erase && services_.retrieval.remote()) beside.begun_set = storage::kWholeSession;
   log_.change_beside(std::move(beside), {});
   log_.record(LifecycleChanged{client_->record.state}, {}, [this](const Status& status) {
-    const bool erased = client_->record.state == LifecycleState::deactivated;
-    if (status && erased) services_.retrieval.erase(id_);
-    client_->close_recorded = false;
-    for (const auto& reply : std::exchange(client_->closing, {})) reply(status);
-    if (erased) history_ = agent::History(services_.agent_options.history_bytes_max);
+    if (!status || client_->record.state != LifecycleState::deactivated) return closed(status);
+    history_ = agent::History(services_.agent_options.history_bytes_max);
+    services_.retrieval.erase(id_);
+    if (client_->record.scope != Scope::platform) return closed(status);
+    services_.speech.erase(id_, [session = SessionHandle{this}](const Status& erased) {
+      caf::anon_send(session, AudioErased{erased});
+    });
   });
+}
+
+void SessionActor::closed(const Status& status) {
+  client_->close_recorded = false;
+  for (const auto& reply : std::exchange(client_->closing, {})) reply(status);
 }
 
 void SessionActor::handle(AwaitEnd& await) {
@@ -96,6 +104,10 @@ void SessionActor::handle(AwaitEnd& await) {
   if (end_waiters_.size() >= kEndWaitersMax) {
     return await.reply(Error{Errc::resource_exhausted,
                              "too many wait for answers of this session; ask again later"});
+  }
+  if (await.on_speech && run_ && run_->speech != 0 && run_->spoken.bytes > 0 &&
+      await.message == run_->turn.message_id()) {
+    await.on_speech(run_->spoken);
   }
   end_waiters_.push_back(std::move(await));
 }

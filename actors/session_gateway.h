@@ -7,13 +7,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "schemas/client.h"
 #include "schemas/command.h"
 #include "schemas/document.h"
@@ -33,6 +36,13 @@ class EventSink {
   /// Durable events, in order.
   virtual void on_recorded(const SessionId& session, std::span<const RecordedEvent> events) = 0;
   virtual void on_passing(const SessionId& session, const PassingEvent& event) = 0;
+};
+
+/// How far the speech of an answer is.
+struct SpeechProgress {
+  std::string name;                      ///< Of the recording: its message's.
+  std::shared_ptr<const UniqueFd> file;  ///< What is there of it; read it by position.
+  std::uint64_t bytes = 0;
 };
 
 /// A step of a run that was asked for without a session.
@@ -58,6 +68,7 @@ class SessionGateway {
   using RunOnceReply = std::function<void(Result<std::vector<RunOnceStep>>)>;
   using AuthorizedReply = std::function<void(Result<Authorized>)>;
   using StoreReply = std::function<void(Result<DocumentsAccepted>)>;
+  using SpeechReply = std::function<void(SpeechProgress)>;
   using PassagesReply = std::function<void(Result<std::vector<PassageText>>)>;
 
   virtual ~SessionGateway() = default;
@@ -116,8 +127,10 @@ class SessionGateway {
   virtual void store(const SessionId& client, StoreDocuments command, StoreReply reply) = 0;
 
   /// Replies when the message has its terminal event, at once where it has. The run is in the log
-  /// then. Errors: unavailable (the run is stalled: the store refuses writes).
-  virtual void await_end(const SessionId& session, MessageId message, StatusReply reply) = 0;
+  /// then. `on_speech`, where it is not empty, is called before that as the answer is spoken.
+  /// Errors: unavailable (the run is stalled: the store refuses writes).
+  virtual void await_end(const SessionId& session, MessageId message, StatusReply reply,
+                         SpeechReply on_speech) = 0;
 
   /// The passages of a session by their ids, those that exist, in the order asked.
   /// Errors: unavailable, corrupted.

@@ -48,7 +48,7 @@ void SessionLog::change_beside(storage::Beside change, Landing landed) {
 SessionLog::Entry& SessionLog::add(SubmitMessage message, SessionGateway::SubmitReply reply) {
   MessageId id = message.message_id;
   record(MessageAccepted{std::move(message.message_id), std::move(message.text), message.on_busy,
-                         std::move(message.retry_of)});
+                         std::move(message.retry_of), std::move(message.voice)});
   Entry& entry = waiting_.back();
   entry.record.message_id = id.text;
   entry.record.idempotency_key = std::move(message.idempotency_key);

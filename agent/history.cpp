@@ -53,6 +53,11 @@ void append_step(std::vector<ChatMessage>& out, const StepRecorded& step) {
     case StepType::partial_answer:
       out.push_back({Role::assistant, step.text, {}, ""});
       break;
+    case StepType::transcript:
+      if (!out.empty() && out.back().role == Role::user) out.back().text = step.text;
+      break;
+    case StepType::audio:
+      break;
   }
 }
 

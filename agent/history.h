@@ -11,7 +11,8 @@
 
 namespace parlance::agent {
 
-/// What a step means to a model: an assistant message with its calls, tool messages, or an answer.
+/// What a step means to a model: an assistant message with its calls, tool messages, an answer, or
+/// the text of the user's message before it.
 void append_step(std::vector<ChatMessage>& out, const StepRecorded& step);
 
 class History {

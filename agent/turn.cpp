@@ -26,6 +26,14 @@ std::string plan_text(const ModelAnswer& answer) {
   return out;
 }
 
+std::string audio_text(const Spoken& spoken) {
+  const Audio& audio = spoken.audio;
+  const double seconds = static_cast<double>(audio.duration.count()) / 1000.0;
+  const std::string length = seconds > 0 ? fmt::format("{:.1f} s, ", seconds) : std::string();
+  return fmt::format("{}, {}{} bytes, spoken by {}", audio.type, length, audio.bytes,
+                     spoken.engine);
+}
+
 std::string agent_instructions(const AgentSettings& agent) {
   return agent.prompt +
          "\n\nAnswer in the language of the user's last message, unless the instructions above "
@@ -64,6 +72,7 @@ Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
       conversation_(std::move(start.history)),
       heard_{std::move(start.message_id)},
       stack_(start.stack),
+      voice_(std::move(start.voice)),
       of_agent_(start.of_agent) {
   history_size_ = conversation_.size();
   conversation_.push_back({Role::user, std::move(start.text), {}, ""});
@@ -81,6 +90,8 @@ Turn::Turn(Start start, const Options& options, const Toolbox& toolbox)
       resumed_calls_ = step.tool_calls;
     } else if (step.type == StepType::action) {
       resumed_calls_.clear();
+    } else if (step.type == StepType::final_answer) {
+      answer_ = step.text;
     }
   }
 }
@@ -99,6 +110,15 @@ Effects Turn::begin() {
 }
 
 void Turn::go_on(Effects& out) {
+  if (voice_) {
+    if (!answer_.empty()) return speak(out);
+    if (!voice_->answer.empty()) return record_answer(voice_->answer, out);
+    if (query().empty()) {
+      state_ = State::transcribing;
+      out.push_back(Transcribe{voice_->audio, voice_->language});
+      return;
+    }
+  }
   if (stack_ != nullptr) return find_tool(out);
   if (resumed_calls_.empty()) return call_model(out);
   std::vector<ToolCall> repeatable;
@@ -125,7 +145,7 @@ Effects Turn::step(Input input) {
     text_ += text->text;
     out.push_back(Show{TextDelta{message_id_, std::move(text->text)}});
   } else if (auto* arrived = std::get_if<AnswerArrived>(&input)) {
-    if (state_ == State::deciding) take_decision(std::move(arrived->answer), out);
+    if (state_ == State::deciding) take_decision(arrived->answer, out);
     if (state_ != State::calling) return out;
     count(arrived->answer);
     arrived->answer.tool_calls.empty() ? answer(std::move(arrived->answer), out)
@@ -138,6 +158,8 @@ Effects Turn::step(Input input) {
       act(std::exchange(planned_calls_, {}), out);
     } else if (state_ == State::acted || state_ == State::prepared) {
       call_model(out);
+    } else if (state_ == State::answered) {
+      speak(out);
     }
   } else if (auto* ended = std::get_if<ToolsEnded>(&input)) {
     if (state_ == State::acting) finish_tools(std::move(ended->results), out);
@@ -151,6 +173,16 @@ Effects Turn::step(Input input) {
     go_on(out);
   } else if (auto* none = std::get_if<AgentNotFound>(&input)) {
     if (state_ == State::finding_agent) fail(none->code, none->detail, out);
+  } else if (auto* heard = std::get_if<Transcribed>(&input)) {
+    if (state_ == State::transcribing) take_transcript(std::move(*heard), out);
+  } else if (auto* spoken = std::get_if<Spoken>(&input)) {
+    if (state_ == State::speaking) finish_speech(std::move(*spoken), out);
+  } else if (auto* mute = std::get_if<SpeechFailed>(&input)) {
+    if (state_ == State::transcribing || state_ == State::speaking) {
+      const char* const what = state_ == State::speaking ? "the answer could not be spoken"
+                                                         : "the recording could not be heard";
+      fail(mute->code, fmt::format("{}: {}", what, mute->detail), out);
+    }
   } else if (std::holds_alternative<CancelAsked>(input)) {
     stop_work(out);
     std::vector<Event> events;
@@ -239,7 +271,7 @@ void Turn::ask_for_tool(const std::string* refused, Effects& out) {
   out.push_back(CallModel{decision_request(*stack_, query(), refused)});
 }
 
-void Turn::take_decision(ModelAnswer answer, Effects& out) {
+void Turn::take_decision(const ModelAnswer& answer, Effects& out) {
   count(answer);
   if (const auto tool = read_decision(*stack_, answer.text)) {
     choose(*tool,
@@ -350,8 +382,58 @@ void Turn::answer(ModelAnswer answer, Effects& out) {
     fail(Errc::unavailable, "the model returned an empty answer", out);
     return;
   }
+  if (voice_) return record_answer(std::move(answer.text), out);
   StepRecorded step{message_id_, StepType::final_answer, std::move(answer.text), {}, {}};
   append_step(conversation_, step);
+  std::vector<Event> events;
+  events.push_back(std::move(step));
+  for (const MessageId& id : heard_) {
+    events.push_back(
+        RunEnded{id, RunOutcome::completed, id == message_id_ ? usage_ : ModelUsage{}});
+  }
+  end(std::move(events), out);
+}
+
+// ---- Of a voice message ----
+
+void Turn::take_transcript(Transcribed heard, Effects& out) {
+  if (heard.text.empty()) {
+    fail(Errc::unprocessable, "no words were heard in the recording", out);
+    return;
+  }
+  StepRecorded step{message_id_, StepType::transcript, std::move(heard.text), {}, {}};
+  step.engine = std::move(heard.engine);
+  append_step(conversation_, step);
+  state_ = State::prepared;
+  Record record;
+  record.step = true;
+  record.events.push_back(std::move(step));
+  out.push_back(std::move(record));
+}
+
+/// Before it is spoken, so that a failure or a crash leaves the answer.
+void Turn::record_answer(std::string text, Effects& out) {
+  text_.clear();
+  text_shown_.clear();
+  answer_ = text;
+  StepRecorded step{message_id_, StepType::final_answer, std::move(text), {}, {}};
+  append_step(conversation_, step);
+  state_ = State::answered;
+  Record record;
+  record.step = true;
+  record.events.push_back(std::move(step));
+  out.push_back(std::move(record));
+}
+
+void Turn::speak(Effects& out) {
+  state_ = State::speaking;
+  out.push_back(Speak{answer_, agent_ ? agent_->voice.value_or("") : std::string()});
+}
+
+void Turn::finish_speech(Spoken spoken, Effects& out) {
+  StepRecorded step{message_id_, StepType::audio, audio_text(spoken), {}, {}};
+  step.engine = std::move(spoken.engine);
+  step.audio = std::move(spoken.audio);
   std::vector<Event> events;
   events.push_back(std::move(step));
   for (const MessageId& id : heard_) {
@@ -386,6 +468,7 @@ void Turn::fail(Errc code, const std::string& why, Effects& out) {
 void Turn::stop_work(Effects& out) {
   if (state_ == State::calling || state_ == State::deciding) out.push_back(AbandonCall{});
   if (state_ == State::acting) out.push_back(AbandonTools{});
+  if (state_ == State::transcribing || state_ == State::speaking) out.push_back(AbandonSpeech{});
 }
 
 void Turn::end(std::vector<Event> events, Effects& out) {

@@ -5,7 +5,8 @@
 // A session of the platform first finds its agent (begin ──> finding_agent), which says what the
 // models are told. A session with a stack first finds the tool that answers and, where that answers
 // from documents, what it answers from (begin ──> deciding ──> retrieving ──> prepared ──durable──>
-// calling); its models are told of no tools.
+// calling); its models are told of no tools. A voice message is heard first (begin ──> transcribing
+// ──> prepared) and its answer is spoken before the end (answered ──durable──> speaking ──> ended).
 //
 //   begin ──> calling ──answer with tool calls──> planned ──durable──> acting ──results──> acted
 //             │  ^                                                                           │
@@ -86,9 +87,25 @@ struct AgentNotFound {
   std::string detail;
 };
 
-using Input =
-    std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded, CancelAsked,
-                 TimeUp, SteerArrived, PassagesFound, RetrievalFailed, AgentFound, AgentNotFound>;
+/// What a Transcribe came to, where it heard anything.
+struct Transcribed {
+  std::string text;  ///< Empty: there are no words in it.
+  std::string engine;
+};
+/// A Speak has ended; the recording is kept.
+struct Spoken {
+  Audio audio;
+  std::string engine;
+};
+/// A Transcribe or a Speak failed for good.
+struct SpeechFailed {
+  Errc code = Errc::unavailable;
+  std::string detail;
+};
+
+using Input = std::variant<TextArrived, AnswerArrived, CallFailed, StepDurable, ToolsEnded,
+                           CancelAsked, TimeUp, SteerArrived, PassagesFound, RetrievalFailed,
+                           AgentFound, AgentNotFound, Transcribed, Spoken, SpeechFailed>;
 
 // ---- Effects ----
 
@@ -109,6 +126,18 @@ struct Retrieve {
   std::size_t tool = 0;  ///< Index in the stack.
   std::string query;
 };
+/// Hear what is said in a recording; answer with Transcribed or SpeechFailed.
+struct Transcribe {
+  Audio audio;
+  std::string language;  ///< A tag, or empty.
+};
+/// Speak the answer; answer with Spoken or SpeechFailed.
+struct Speak {
+  std::string text;
+  std::string voice;  ///< Empty: the provider's.
+};
+/// End the Transcribe or Speak in progress; nothing more is heard of it.
+struct AbandonSpeech {};
 /// Look up the session's agent; answer with AgentFound or AgentNotFound.
 struct FindAgent {};
 /// Make these durable as one unit, then show them. When `step`, answer with StepDurable.
@@ -121,8 +150,8 @@ struct Show {
   PassingEvent event;
 };
 
-using Effect =
-    std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Retrieve, FindAgent, Record, Show>;
+using Effect = std::variant<CallModel, AbandonCall, RunTools, AbandonTools, Retrieve, FindAgent,
+                            Transcribe, Speak, AbandonSpeech, Record, Show>;
 using Effects = std::vector<Effect>;
 
 /// What the model is told of calls that did not end within Options::tool_timeout.
@@ -138,6 +167,7 @@ class Turn {
     std::string text_shown;            ///< Of a call that a crash ended; clients may hold it.
     const Stack* stack = nullptr;      ///< What answers, in a client's session; outlives the turn.
     bool of_agent = false;             ///< An agent answers, in a session of the platform.
+    std::shared_ptr<const VoiceInput> voice = {};  ///< Null: it was written.
   };
 
   /// `options` and `toolbox` must outlive the turn.
@@ -164,6 +194,7 @@ class Turn {
   enum class State : unsigned char {
     begun,
     finding_agent,
+    transcribing,
     deciding,
     retrieving,
     prepared,
@@ -171,6 +202,8 @@ class Turn {
     planned,
     acting,
     acted,
+    answered,
+    speaking,
     ended
   };
 
@@ -178,7 +211,7 @@ class Turn {
   void go_on(Effects& out);
   void find_tool(Effects& out);
   void ask_for_tool(const std::string* refused, Effects& out);
-  void take_decision(ModelAnswer answer, Effects& out);
+  void take_decision(const ModelAnswer& answer, Effects& out);
   void choose(std::size_t tool, std::string_view why, Effects& out);
   void retrieve(std::size_t tool, Effects& out);
   void take_passages(PassagesFound found, Effects& out);
@@ -190,6 +223,10 @@ class Turn {
   void act(std::vector<ToolCall> calls, Effects& out);
   void finish_tools(std::vector<ToolResult> results, Effects& out);
   void answer(ModelAnswer answer, Effects& out);
+  void take_transcript(Transcribed heard, Effects& out);
+  void record_answer(std::string text, Effects& out);
+  void speak(Effects& out);
+  void finish_speech(Spoken spoken, Effects& out);
   void retry_or_fail(const CallFailed& failure, Effects& out);
   void fail(Errc code, const std::string& why, Effects& out);
   void stop_work(Effects& out);
@@ -222,6 +259,10 @@ class Turn {
   bool choice_recorded_ = false;     ///< Before a crash.
   bool repaired_ = false;            ///< The decision maker was asked a second time.
   PassagesFound found_;
+
+  // Of a voice message.
+  std::shared_ptr<const VoiceInput> voice_;
+  std::string answer_;  ///< To be spoken.
 
   // In a session of the platform.
   bool of_agent_;

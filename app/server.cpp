@@ -7,6 +7,7 @@
 #include "auth/key_file.h"
 #include "base/log.h"
 #include "net/front_end.h"
+#include "storage/audio_files.h"
 #include "storage/store.h"
 
 namespace parlance::app {
@@ -25,6 +26,7 @@ class Server::Impl {
   const config::Settings settings_;
   // Destroyed in reverse: the front end's sockets before the tree's loops, the store last.
   std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<storage::AudioFiles> audio_;
   std::unique_ptr<actors::ActorTree> tree_;
   std::unique_ptr<net::FrontEnd> front_end_;
   bool running_ = false;
@@ -49,6 +51,10 @@ Status Server::Impl::start() {
   auto store = storage::Store::open(settings_.storage, storage::OldLayout::migrate);
   if (!store) return store.error();
   store_ = std::move(*store);
+  const std::string recordings = settings_.storage.directory + "/audio";
+  auto audio = storage::AudioFiles::open(recordings);
+  if (!audio) return audio.error();
+  audio_ = std::move(*audio);
   auto access_tokens = make_access_tokens(settings_.auth, settings_.storage.directory);
   if (!access_tokens) return access_tokens.error();
   tree_ = std::make_unique<actors::ActorTree>(actors::TreeOptions{settings_.sessions,
@@ -56,14 +62,18 @@ Status Server::Impl::start() {
                                                                   settings_.models,
                                                                   settings_.stack,
                                                                   settings_.documents,
-                                                                  {}},
-                                              *store_);
+                                                                  {},
+                                                                  settings_.speech,
+                                                                  settings_.offline_speech},
+                                              *store_, *audio_);
 
   std::vector<net::CoreBinding> bindings;
   for (std::size_t core = 0; core < tree_->cores(); ++core) {
     bindings.push_back({&tree_->io(core), nullptr});
   }
-  front_end_ = std::make_unique<net::FrontEnd>(settings_.net, std::move(*access_tokens),
+  net::Options net_options = settings_.net;
+  net_options.spool_directory = recordings;
+  front_end_ = std::make_unique<net::FrontEnd>(std::move(net_options), std::move(*access_tokens),
                                                std::move(bindings));
   std::vector<actors::EventSink*> sinks;
   for (std::size_t core = 0; core < tree_->cores(); ++core) {

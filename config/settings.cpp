@@ -167,7 +167,8 @@ bool read_keys(Section& root, net::Options& net, const Environment& environment)
   return true;
 }
 
-void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
+void read_limits(Section limits, net::Options& net, actors::Options& sessions,
+                 speech::Options& speech) {
   limits.read("connections_max", net.connections_max, 1, 1'000'000);
   limits.read("connections_per_address_max", net.connections_per_address_max, 0, 1'000'000);
   limits.read_bytes("header_bytes_max", net.header_bytes_max, kKiB, kMiB);
@@ -179,6 +180,8 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   if (net.documents_bytes_total_max < net.documents_bytes_max) {
     limits.problem("documents_bytes_total_max", "must be at least documents_bytes_max");
   }
+  limits.read_bytes("audio_bytes_max", net.audio_bytes_max, kKiB, kGiB);
+  limits.read("uploads_max", net.uploads_max, 1, 10'000);
   limits.read_bytes("message_bytes_max", net.message_bytes_max, 1, kGiB);
   limits.read_bytes("write_queue_bytes_max", net.write_queue_bytes_max, 4 * kKiB, kGiB);
   limits.read_bytes("partial_bytes_max", net.partial_bytes_max, kKiB, 16 * kGiB);
@@ -188,6 +191,11 @@ void read_limits(Section limits, net::Options& net, actors::Options& sessions) {
   if (net.history_bytes_total_max < net.history_bytes_max) {
     limits.problem("history_bytes_total_max", "must be at least history_bytes_max");
   }
+  auto audio_seconds_max = static_cast<std::uint64_t>(speech.audio_max.count());
+  limits.read("audio_seconds_max", audio_seconds_max, 1, 86'400);
+  speech.audio_max = std::chrono::seconds(audio_seconds_max);
+  speech.transcribe_timeout = std::max(speech.transcribe_timeout, speech.audio_max);
+  limits.read("audio_age_max", sessions.audio_age_max, 0ms, 1'000'000h);
   limits.read("header_timeout", net.header_timeout, 10ms, 1h);
   limits.read("body_timeout", net.body_timeout, 10ms, 1h);
   limits.read("write_timeout", net.write_timeout, 10ms, 1h);
@@ -300,7 +308,8 @@ void choose_speech_provider(Section& section, llm::SpeechOptions& speech,
   if (speech.base_url.empty()) speech.base_url = llm::ProviderOptions().base_url;
 }
 
-void read_speech(Section section, llm::SpeechOptions& speech, const Environment& environment) {
+void read_speech(Section section, llm::SpeechOptions& speech, actors::Options& sessions,
+                 const Environment& environment) {
   choose_speech_provider(section, speech, environment);
   section.read("ca_file", speech.ca_file);
   check_ca_file(section, "ca_file", speech.ca_file);
@@ -324,6 +333,8 @@ void read_speech(Section section, llm::SpeechOptions& speech, const Environment&
   section.read_bytes("text_bytes_max", speech.text_bytes_max, kKiB, 16 * kMiB);
   section.read("request_characters_max", speech.request_characters_max, 16, 1'000'000);
   section.read_bytes("speech_bytes_max", speech.speech_bytes_max, kKiB, 4 * kGiB);
+  section.read("offline_workers", sessions.speech_workers, 1, 256);
+  section.read("offline_waiting_max", sessions.speech_waiting_max, 0, 100'000);
   section.finish();
 }
 
@@ -373,10 +384,10 @@ void read_root(Section& root, Settings& out, const Environment& environment,
   read_auth(root, out.net);
   const bool keys_given = read_keys(root, out.net, environment);
   check_listeners(root, out.net, listen.empty() ? "listen" : "--listen", keys_given);
-  read_limits(root.section("limits"), out.net, out.sessions);
+  read_limits(root.section("limits"), out.net, out.sessions, out.offline_speech);
   read_agent(root.section("agent"), out.agent);
   read_providers(root, out.models, environment);
-  read_speech(root.section("speech"), out.speech, environment);
+  read_speech(root.section("speech"), out.speech, out.sessions, environment);
   read_storage(root.section("storage"), out.storage, out.sessions);
   read_documents(root.section("documents"), out.documents);
 }

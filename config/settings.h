@@ -17,6 +17,7 @@
 #include "llm/options.h"
 #include "net/options.h"
 #include "rag/options.h"
+#include "speech/options.h"
 #include "storage/options.h"
 
 namespace parlance::config {
@@ -40,6 +41,7 @@ struct Settings {
   agent::Options agent;
   llm::Options models;
   llm::SpeechOptions speech;
+  speech::Options offline_speech;
   storage::Options storage;
   agent::Stack stack;
   rag::Options documents;

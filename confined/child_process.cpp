@@ -162,6 +162,11 @@ Status ChildProcess::send_some(std::span<const char>& bytes, int descriptor, Dea
   return {};
 }
 
+Status ChildProcess::await_word(Deadline deadline) {
+  short ready = 0;
+  return wait_for(POLLIN, ready, deadline);
+}
+
 Status ChildProcess::receive(std::span<char> bytes, Deadline deadline) {
   while (!bytes.empty()) {
     short ready = 0;

@@ -38,6 +38,9 @@ class ChildProcess {
   /// The same, and hands over a copy of `descriptor` with the first byte.
   Status send(std::span<const char> bytes, int descriptor, Deadline deadline);
 
+  /// Waits until the child says something, or closes its end. Errors: deadline_exceeded.
+  Status await_word(Deadline deadline);
+
   /// Fills `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end).
   Status receive(std::span<char> bytes, Deadline deadline);
 

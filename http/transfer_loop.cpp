@@ -113,7 +113,7 @@ void set_method(CURL* easy, const Request& request, curl_mime* form) {
   }
   const char* name = nullptr;
   if (request.method == Method::put) name = "PUT";
-  if (request.method == Method::delete_) name = "DELETE";
+  if (request.method == Method::del) name = "DELETE";
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, name);
 }
 

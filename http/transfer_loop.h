@@ -31,7 +31,7 @@ namespace parlance::http {
 using TransferId = std::uint64_t;
 using TimerId = std::uint64_t;
 
-enum class Method : unsigned char { post, put, get, delete_ };
+enum class Method : unsigned char { post, put, get, del };
 
 /// The scheme of `url` must be http or https.
 struct Request {

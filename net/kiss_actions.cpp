@@ -140,7 +140,7 @@ asio::awaitable<Status> await_end(Core& core, SessionId client, MessageId messag
     if (on_leave != nullptr) {
       *on_leave = [tell] { tell(Error{Errc::cancelled, "nobody waits for the answer"}); };
     }
-    core.gateway().await_end(client, std::move(message), tell);
+    core.gateway().await_end(client, std::move(message), tell, {});
   };
   const Status ended = co_await reply_of<Status>(std::move(start));
   if (on_leave != nullptr) *on_leave = nullptr;

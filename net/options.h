@@ -61,7 +61,7 @@ struct Options {
   std::size_t header_bytes_max = 16 << 10;           ///< Past it: 431.
   std::size_t body_bytes_max = 1 << 20;              ///< Past it: 413.
   std::chrono::milliseconds header_timeout{10'000};  ///< First byte to last of a header: 408.
-  std::chrono::milliseconds body_timeout{30'000};    ///< For a body, or a MiB of documents: 408.
+  std::chrono::milliseconds body_timeout{30'000};    ///< For a body, or a MiB of a long one: 408.
   std::chrono::milliseconds write_timeout{30'000};   ///< For a whole answer.
   /// Between two requests, and before the first. Then the connection is closed.
   std::chrono::milliseconds keep_alive_timeout{60'000};
@@ -74,6 +74,14 @@ struct Options {
   std::size_t documents_bytes_total_max = 256 << 20;
   /// How long a /ws may be open without ON_AUTH. Then: close 4001.
   std::chrono::milliseconds ws_auth_timeout{10'000};
+
+  // ---- Voice messages ----
+
+  /// Where bodies of POST /api/v1/message/voice are kept while they arrive, in files without names.
+  std::string spool_directory;
+  std::size_t audio_bytes_max = 25 << 20;  ///< One recording. Past it: 413.
+  /// Such bodies that a core takes in or works on at once. Past it: 503 with Retry-After.
+  std::size_t uploads_max = 64;
 
   // ---- WebSocket ----
 

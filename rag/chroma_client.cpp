@@ -183,7 +183,7 @@ ChromaCallId ChromaClient::delete_collection(const std::string& name, Done<void>
     return answer_later<void>(checked.error(), std::move(done));
   }
   const ChromaCallId call = ++last_id_;
-  send(call, http::Method::delete_, "/collections/" + name, {},
+  send(call, http::Method::del, "/collections/" + name, {},
        [done = std::move(done)](const Result<std::string>& body) {
          if (body || body.error().code == Errc::not_found) {
            done(Status());

@@ -1,6 +1,9 @@
 #include "schemas/codec.h"
 
+#include <chrono>
 #include <iterator>
+#include <memory>
+#include <optional>
 
 #include "schemas/fields.h"
 
@@ -12,6 +15,7 @@ using fields::Writer;
 
 // Layout: version byte, kind byte, time (varint ms), then the kind's fields in order.
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint64_t kDurationMax = (std::uint64_t{1} << 48) - 1;
 
 enum class Kind : std::uint8_t {
   message_accepted = 1,
@@ -21,6 +25,8 @@ enum class Kind : std::uint8_t {
   lifecycle_changed = 5,
   documents_stored = 6,
   message_retried = 7,  // A message_accepted, and what it runs again.
+  voice_accepted = 8,   // A message_accepted, what it runs again or nothing, and what was said.
+  voice_step = 9,       // A step_recorded, and the recording.
 };
 
 void write(Writer& w, const ModelUsage& usage) {
@@ -35,11 +41,37 @@ ModelUsage read_usage(Reader& r) {
   return usage;
 }
 
+void write(Writer& w, const Audio& audio) {
+  w.text(audio.name);
+  w.text(audio.type);
+  w.number(audio.bytes);
+  w.number(static_cast<std::uint64_t>(audio.duration.count()));
+}
+
+Audio read_audio(Reader& r) {
+  Audio audio;
+  audio.name = r.text();
+  audio.type = r.text();
+  audio.bytes = r.number();
+  audio.duration = std::chrono::milliseconds(r.number() & kDurationMax);
+  return audio;
+}
+
+bool is_of_voice(StepType type) {
+  return type == StepType::transcript || type == StepType::audio;
+}
+
 void write(Writer& w, const MessageAccepted& e) {
   w.byte(static_cast<std::uint8_t>(e.on_busy));
   w.text(e.message_id.text);
   w.text(e.text);
-  if (!e.retry_of.text.empty()) w.text(e.retry_of.text);
+  if (!e.retry_of.text.empty() || e.voice) w.text(e.retry_of.text);
+  if (!e.voice) return;
+  write(w, e.voice->audio);
+  w.text(e.voice->language);
+  w.text(e.voice->digest);
+  w.text(e.voice->engine);
+  w.text(e.voice->answer);
 }
 
 void write(Writer& w, const StepRecorded& e) {
@@ -59,6 +91,9 @@ void write(Writer& w, const StepRecorded& e) {
     w.text(result.name);
     w.text(result.output);
   }
+  if (!is_of_voice(e.type)) return;
+  w.text(e.engine);
+  write(w, e.audio);
 }
 
 void write(Writer& w, const RunEnded& e) {
@@ -93,9 +128,19 @@ MessageAccepted read_message_accepted(Reader& r) {
   return e;
 }
 
-Event read_step_recorded(Reader& r) {
+VoiceInput read_voice(Reader& r) {
+  VoiceInput voice;
+  voice.audio = read_audio(r);
+  voice.language = r.text();
+  voice.digest = r.text();
+  voice.engine = r.text();
+  voice.answer = r.text();
+  return voice;
+}
+
+StepRecorded read_step_recorded(Reader& r, StepType highest) {
   StepRecorded e;
-  e.type = static_cast<StepType>(r.byte_up_to(static_cast<std::uint8_t>(StepType::partial_answer)));
+  e.type = static_cast<StepType>(r.byte_up_to(static_cast<std::uint8_t>(highest)));
   e.message_id.text = r.text();
   e.text = r.text();
   for (std::size_t left = r.count(); left > 0 && r.ok(); --left) {
@@ -145,6 +190,17 @@ Event read_documents_stored(Reader& r) {
   return e;
 }
 
+/// Of what came after the first version of its record.
+std::optional<Kind> special_kind(const Event& event) {
+  if (const auto* message = std::get_if<MessageAccepted>(&event)) {
+    if (message->voice) return Kind::voice_accepted;
+    if (!message->retry_of.text.empty()) return Kind::message_retried;
+  }
+  const auto* step = std::get_if<StepRecorded>(&event);
+  if (step != nullptr && is_of_voice(step->type)) return Kind::voice_step;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string encode(const Event& event, WallTime time) {
@@ -155,9 +211,7 @@ std::string encode(const Event& event, WallTime time) {
   std::string out;
   Writer w(out);
   w.byte(kVersion);
-  const auto* message = std::get_if<MessageAccepted>(&event);
-  const bool retried = message != nullptr && !message->retry_of.text.empty();
-  w.byte(static_cast<std::uint8_t>(retried ? Kind::message_retried : kKinds[event.index()]));
+  w.byte(static_cast<std::uint8_t>(special_kind(event).value_or(kKinds[event.index()])));
   w.number(static_cast<std::uint64_t>(time.ms));
   std::visit([&w](const auto& e) { write(w, e); }, event);
   return out;
@@ -182,9 +236,24 @@ Result<DecodedEvent> decode(std::string_view bytes) {
       out.event = std::move(message);
       break;
     }
-    case Kind::step_recorded:
-      out.event = read_step_recorded(r);
+    case Kind::voice_accepted: {
+      MessageAccepted message = read_message_accepted(r);
+      message.retry_of.text = r.text();
+      message.voice = std::make_shared<const VoiceInput>(read_voice(r));
+      out.event = std::move(message);
       break;
+    }
+    case Kind::step_recorded:
+      out.event = read_step_recorded(r, StepType::partial_answer);
+      break;
+    case Kind::voice_step: {
+      StepRecorded step = read_step_recorded(r, StepType::audio);
+      if (!is_of_voice(step.type)) return Error{Errc::corrupted, "a step of no voice message"};
+      step.engine = r.text();
+      step.audio = read_audio(r);
+      out.event = std::move(step);
+      break;
+    }
     case Kind::run_ended:
       out.event = read_run_ended(r);
       break;

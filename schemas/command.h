@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "schemas/audio.h"
 #include "schemas/ids.h"
 
 namespace parlance {
@@ -20,14 +22,16 @@ enum class OnBusy : std::uint8_t {
 /// A user's message: starts a run, or is handled as `on_busy` says.
 struct SubmitMessage {
   MessageId message_id;
-  std::string text;  ///< Valid UTF-8.
+  std::string text;  ///< Valid UTF-8; empty for a voice message that was not heard yet.
   OnBusy on_busy = OnBusy::queue;
   std::string idempotency_key;  ///< Empty when the caller gave none.
   /// From the session's own client: refused unless the session was authorized and initialized.
   bool of_client = false;
-  /// The id was drawn for this request: a repeat of its key is the same message when the text is.
+  /// The id was drawn for this request: a repeat of its key is the same message when what it says
+  /// is.
   bool drawn_id = false;
   MessageId retry_of = {};  ///< The message that this one runs again; empty: none.
+  std::shared_ptr<const VoiceInput> voice = {};  ///< Null: it was written.
 };
 
 /// Ends one message's run, or takes it out of the queue. Without an id: the run in progress.

@@ -12,6 +12,10 @@ const char* to_string(StepType type) noexcept {
       return "FinalAnswerStep";
     case StepType::partial_answer:
       return "PartialAnswerStep";
+    case StepType::transcript:
+      return "TranscriptStep";
+    case StepType::audio:
+      return "AudioStep";
   }
   return "FinalAnswerStep";
 }

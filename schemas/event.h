@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "schemas/audio.h"
 #include "schemas/client.h"
 #include "schemas/command.h"
 #include "schemas/ids.h"
@@ -21,9 +23,10 @@ namespace parlance {
 /// The user's message is in the log. Its run is unfinished until RunEnded or RunFailed follows.
 struct MessageAccepted {
   MessageId message_id;
-  std::string text;
+  std::string text;  ///< Of a voice message: empty, or what was heard at an earlier run.
   OnBusy on_busy = OnBusy::queue;
   MessageId retry_of = {};  ///< The message that this one runs again; empty: none.
+  std::shared_ptr<const VoiceInput> voice = {};  ///< Null: it was written.
 };
 
 enum class StepType : std::uint8_t {
@@ -31,9 +34,12 @@ enum class StepType : std::uint8_t {
   action = 1,          ///< What the tools answered.
   final_answer = 2,    ///< The answer.
   partial_answer = 3,  ///< Text of an answer that was cancelled or failed before its end.
+  transcript = 4,      ///< What was heard in a voice message: its text.
+  audio = 5,           ///< The answer was spoken; the text says how.
 };
 
-/// "PlanningStep", "ActionStep", "FinalAnswerStep", "PartialAnswerStep": the wire's step_type.
+/// "PlanningStep", "ActionStep", "FinalAnswerStep", "PartialAnswerStep", "TranscriptStep",
+/// "AudioStep": the wire's step_type.
 const char* to_string(StepType type) noexcept;
 
 /// One step of a run. A planning step is the recorded intent of its tool calls; the action step
@@ -44,6 +50,8 @@ struct StepRecorded {
   std::string text;
   std::vector<ToolCall> tool_calls;      ///< Planning steps only.
   std::vector<ToolResult> tool_results;  ///< Action steps only.
+  std::string engine = {};               ///< What heard or spoke; of transcript and audio only.
+  Audio audio = {};                      ///< Audio steps only.
 };
 
 enum class RunOutcome : std::uint8_t { completed = 0, cancelled = 1 };

@@ -23,6 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using confined::ChildProcess;
 
+constexpr std::chrono::milliseconds kAskedAgain{200};
 constexpr std::array<std::string_view, 6> kTypes = {"audio/wav", "audio/ogg",  "audio/mpeg",
                                                     "audio/mp4", "audio/webm", "audio/flac"};
 
@@ -131,6 +132,17 @@ class SpeechPrograms::Request {
     return lost({Errc::unavailable, {}});
   }
 
+  /// Waits for the first word of an answer, unless `go_on` says no. Errors: cancelled.
+  Status await(const std::function<bool()>& go_on) {
+    const auto deadline = deadline_from_now();
+    while (Clock::now() < deadline) {
+      if (!go_on()) return Error{Errc::cancelled, "nobody wants to know any more"};
+      const auto word = child_->await_word(std::min(deadline, Clock::now() + kAskedAgain));
+      if (word || word.error().code != Errc::deadline_exceeded) break;
+    }
+    return {};
+  }
+
   /// What a child says is checked as if a stranger had sent it: one may have been taken over.
   Result<Answer> receive() {
     Answer answer;
@@ -215,7 +227,8 @@ Result<Clip> SpeechPrograms::probe(int descriptor) {
   return Clip{std::move(answer->bytes), duration};
 }
 
-Result<std::string> SpeechPrograms::transcribe(int descriptor, std::string_view language) {
+Result<std::string> SpeechPrograms::transcribe(int descriptor, std::string_view language,
+                                               const std::function<bool()>& go_on) {
   if (!language.empty() && !is_language(language, "en")) {
     return Error{Errc::failed_precondition,
                  "The offline recogniser knows English only; configure a provider of "
@@ -225,6 +238,7 @@ Result<std::string> SpeechPrograms::transcribe(int descriptor, std::string_view 
   if (!size) return size.error();
   Request request(*parts_, Task::transcribe);
   if (auto sent = request.send(descriptor, *size, {}); !sent) return sent.error();
+  if (auto waited = request.await(go_on); !waited) return waited.error();
   auto answer = request.receive();
   if (!answer) return answer.error();
   const Outcome outcome = answer->head.outcome;

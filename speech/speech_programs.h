@@ -36,9 +36,12 @@ class SpeechPrograms {
   Result<Clip> probe(int descriptor);
 
   /// What is said in the file, in small letters and without punctuation; empty for silence.
-  /// `language`: a tag of English, or empty, which is taken for it.
-  /// Errors: as `probe`; failed_precondition (another language), deadline_exceeded.
-  Result<std::string> transcribe(int descriptor, std::string_view language);
+  /// `language`: a tag of English, or empty, which is taken for it. `go_on` is asked a few times a
+  /// second; false from it ends the work, with `cancelled`.
+  /// Errors: as `probe`; failed_precondition (another language), cancelled, deadline_exceeded.
+  Result<std::string> transcribe(
+      int descriptor, std::string_view language,
+      const std::function<bool()>& go_on = [] { return true; });
 
   /// Speaks `text`, UTF-8, as MP3 of 22,050 Hz, one channel and 64 kbit/s. `on_bytes` gets it in
   /// pieces as it is made, in this thread; false from it ends the work, with `cancelled`.

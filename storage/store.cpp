@@ -16,7 +16,11 @@
 namespace parlance::storage {
 namespace {
 
-/// True when `second` is the first message again, with the same text.
+std::string_view digest_of(const MessageAccepted& message) {
+  return message.voice ? std::string_view(message.voice->digest) : std::string_view();
+}
+
+/// True when `second` is the first message again, and says the same.
 Result<bool> same_message(std::string_view first_bytes, const AppendRecord& repeat) {
   const auto first = decode(first_bytes);
   const auto second = decode(repeat.bytes);
@@ -25,7 +29,7 @@ Result<bool> same_message(std::string_view first_bytes, const AppendRecord& repe
   const auto* a = std::get_if<MessageAccepted>(&first->event);
   const auto* b = std::get_if<MessageAccepted>(&second->event);
   return a != nullptr && b != nullptr && a->text == b->text && a->retry_of == b->retry_of &&
-         (repeat.drawn_id || a->message_id == b->message_id);
+         digest_of(*a) == digest_of(*b) && (repeat.drawn_id || a->message_id == b->message_id);
 }
 
 /// One session's events, walked through an iterator that stays inside the session's keys.

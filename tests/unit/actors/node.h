@@ -119,7 +119,9 @@ class Node {
  public:
   /// Opens the store in `directory`, which a node before it may have left.
   explicit Node(const std::string& directory, const actors::TreeOptions& options = quick())
-      : store_(open(directory)), tree_(std::make_unique<actors::ActorTree>(options, *store_)) {
+      : store_(open(directory)),
+        audio_(open_audio(directory)),
+        tree_(std::make_unique<actors::ActorTree>(options, *store_, *audio_)) {
     tree_->start(std::vector<actors::EventSink*>(tree_->cores(), &sink));
   }
   ~Node() { stop(); }
@@ -133,6 +135,7 @@ class Node {
   void stop() {
     if (tree_) tree_->stop();
     tree_.reset();
+    audio_.reset();
     store_.reset();
   }
 
@@ -215,7 +218,14 @@ class Node {
     return std::move(*store);
   }
 
+  static std::unique_ptr<storage::AudioFiles> open_audio(const std::string& directory) {
+    auto audio = storage::AudioFiles::open(directory + "/audio");
+    if (!audio) FAIL(audio.error().detail);
+    return std::move(*audio);
+  }
+
   std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<storage::AudioFiles> audio_;
   std::unique_ptr<actors::ActorTree> tree_;
 };
 

@@ -39,8 +39,9 @@ void require_well_formed(const std::vector<ChatMessage>& messages) {
 /// effect against what the turn promises.
 class World {
  public:
-  World(test::Seeded& random, const Options& options, const Toolbox& toolbox)
-      : random_(random), options_(options), toolbox_(toolbox) {}
+  /// `voice`: the message is spoken, and so is its answer.
+  World(test::Seeded& random, const Options& options, const Toolbox& toolbox, bool voice)
+      : random_(random), options_(options), toolbox_(toolbox), voice_(voice) {}
 
   /// Begins the turn, with what an earlier one recorded.
   void begin(std::vector<StepRecorded> steps, std::string text_shown) {
@@ -50,9 +51,9 @@ class World {
       plan_open_ = step.type == StepType::planning;
     }
     plan_durable_ = plan_open_;
-    turn_ = std::make_unique<Turn>(
-        Turn::Start{{"m"}, "question", {}, std::move(steps), std::move(text_shown)}, options_,
-        toolbox_);
+    Turn::Start start{{"m"}, voice_ ? "" : "question", {}, std::move(steps), std::move(text_shown)};
+    if (voice_) start.voice = std::make_shared<const VoiceInput>();
+    turn_ = std::make_unique<Turn>(std::move(start), options_, toolbox_);
     take(turn_->begin());
   }
 
@@ -69,6 +70,7 @@ class World {
     if (random_.one_in(10)) return too_late();
     if (calling_) return model_speaks();
     if (tools_running_) return tools_end();
+    if (hearing_ || speaking_) return speech_ends();
     if ((plan_open_ && !plan_durable_) || action_waits_) return step_is_durable();
     FAIL("the turn has not ended and waits for nothing");
   }
@@ -81,6 +83,10 @@ class World {
         feed(AnswerArrived{{"the end", {}, {}, "stop"}});
       } else if (tools_running_) {
         tools_end();
+      } else if (std::exchange(hearing_, false)) {
+        feed(Transcribed{"question", "an ear"});
+      } else if (std::exchange(speaking_, false)) {
+        feed(Spoken{});
       } else {
         step_is_durable();
       }
@@ -112,7 +118,7 @@ class World {
   const std::vector<std::vector<Event>>& records() const { return records_; }
   /// How the conversation reads when it is folded from the recorded steps, as after a restart.
   std::vector<ChatMessage> folded() const {
-    std::vector<ChatMessage> out{{Role::user, "question", {}, ""}};
+    std::vector<ChatMessage> out{{Role::user, voice_ ? "" : "question", {}, ""}};
     for (const StepRecorded& step : steps_) append_step(out, step);
     return out;
   }
@@ -134,7 +140,13 @@ class World {
   }
 
   void too_late() {
-    switch (random_.below(4)) {
+    switch (random_.below(6)) {
+      case 4:
+        if (!hearing_) feed(Transcribed{"late", "late"});
+        break;
+      case 5:
+        if (!speaking_) feed(Spoken{});
+        break;
       case 0:
         if (!calling_) feed(TextArrived{"late"});
         break;
@@ -172,6 +184,14 @@ class World {
     }
   }
 
+  void speech_ends() {
+    const bool hears = std::exchange(hearing_, false);
+    speaking_ = false;
+    if (random_.one_in(6)) return feed(SpeechFailed{Errc::unavailable, "no sound"});
+    if (!hears) return feed(Spoken{});
+    feed(Transcribed{random_.one_in(8) ? "" : "question", "an ear"});
+  }
+
   ToolCall random_call() {
     constexpr std::string_view kNames[] = {"echo", "echo", "send", "teleport"};
     constexpr std::string_view kArguments[] = {R"({"text":"a"})", R"({"text":"b"})", "{}",
@@ -197,7 +217,9 @@ class World {
     }
     REQUIRE(recorded_end_ == ended());
     if (!ended())
-      REQUIRE(calling_ + tools_running_ + (plan_open_ && !plan_durable_) + action_waits_ == 1);
+      REQUIRE(calling_ + tools_running_ + hearing_ + speaking_ + (plan_open_ && !plan_durable_) +
+                  action_waits_ ==
+              1);
   }
   void take(CallModel& call) {
     REQUIRE_FALSE(calling_);
@@ -225,6 +247,22 @@ class World {
   }
   void take(Retrieve& /*effect*/) { FAIL("there is no stack"); }
   void take(FindAgent& /*effect*/) { FAIL("there is no agent"); }
+  void take(Transcribe& /*effect*/) {
+    REQUIRE(voice_);
+    REQUIRE(steps_.empty());
+    hearing_ = true;
+  }
+  void take(Speak& speak) {
+    REQUIRE(voice_);
+    REQUIRE_FALSE(action_waits_);  // The answer before its sound.
+    REQUIRE(steps_.back().type == StepType::final_answer);
+    REQUIRE(speak.text == steps_.back().text);
+    speaking_ = true;
+  }
+  void take(AbandonSpeech& /*effect*/) {
+    REQUIRE(hearing_ + speaking_ == 1);
+    hearing_ = speaking_ = false;
+  }
   void take(AbandonTools& /*effect*/) {
     REQUIRE(tools_running_);
     tools_running_ = false;
@@ -263,6 +301,12 @@ class World {
         plan_open_ = false;
         action_waits_ = true;
         require_answers(step);
+      } else if (step.type == StepType::transcript ||
+                 (voice_ && step.type == StepType::final_answer)) {
+        REQUIRE(record.step);
+        action_waits_ = true;
+      } else if (step.type == StepType::audio) {
+        REQUIRE_FALSE(record.step);  // It comes with the end.
       }
       steps_.push_back(std::move(step));
     }
@@ -281,13 +325,15 @@ class World {
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const bool answer =
           steps_[i].type == StepType::final_answer || steps_[i].type == StepType::partial_answer;
-      if (answer) REQUIRE(i + 1 == steps_.size());
+      const bool spoken = i + 2 == steps_.size() && steps_[i + 1].type == StepType::audio;
+      if (answer) REQUIRE((i + 1 == steps_.size() || (voice_ && spoken)));
       if (steps_[i].type == StepType::action) {
         REQUIRE(i > 0);
         REQUIRE(steps_[i - 1].type == StepType::planning);
       }
       if (steps_[i].type == StepType::planning && i > 0) {
-        REQUIRE(steps_[i - 1].type == StepType::action);
+        REQUIRE(
+            (steps_[i - 1].type == StepType::action || steps_[i - 1].type == StepType::transcript));
       }
     }
   }
@@ -295,12 +341,16 @@ class World {
   test::Seeded& random_;
   const Options& options_;
   const Toolbox& toolbox_;
+  const bool voice_;
   std::unique_ptr<Turn> turn_;
   bool calling_ = false;
   bool tools_running_ = false;
+  bool hearing_ = false;
+  bool speaking_ = false;
   bool plan_open_ = false;  // A plan whose action is not recorded.
   bool plan_durable_ = false;
-  bool action_waits_ = false;  ///< Recorded, not yet durable: the model is not called.
+  bool action_waits_ =
+      false;  ///< Or another step; recorded, not yet durable: the model is not called.
   bool recorded_end_ = false;
   int calls_made_ = 0;
   int last_call_ = 0;
@@ -328,7 +378,7 @@ TEST_CASE("a turn keeps its promises whatever happens around it") {
   for (int run = 0; run < 1'500; ++run) {
     INFO("seed " << random.seed() << " run " << run);
     const Options options = random_options(random);
-    World world(random, options, toolbox);
+    World world(random, options, toolbox, random.one_in(2));
     world.begin({}, random.one_in(4) ? "shown before" : "");
     for (int i = 0; i < 500 && !world.ended(); ++i) world.random_input();
     world.finish();
@@ -348,7 +398,8 @@ TEST_CASE("a restart from any prefix of a run's records ends it once and repeats
   for (int run = 0; run < 400; ++run) {
     INFO("seed " << random.seed() << " run " << run);
     const Options options = random_options(random);
-    World first(random, options, toolbox);
+    const bool voice = random.one_in(2);
+    World first(random, options, toolbox, voice);
     first.begin({}, "");
     for (int i = 0; i < 500 && !first.ended(); ++i) first.random_input();
     first.finish();
@@ -362,7 +413,7 @@ TEST_CASE("a restart from any prefix of a run's records ends it once and repeats
           steps.push_back(std::get<StepRecorded>(event));
         }
       }
-      World second(random, options, toolbox);
+      World second(random, options, toolbox, voice);
       second.begin(steps, random.one_in(2) ? "shown" : "");
       for (int i = 0; i < 500 && !second.ended() && random.one_in(2); ++i) second.random_input();
       second.finish();

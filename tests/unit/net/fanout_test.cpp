@@ -95,7 +95,7 @@ class FakeGateway final : public actors::SessionGateway {
   void refresh_client(SessionId, std::string, AuthorizedReply) override { FAIL(); }
   void change_lifecycle(const SessionId&, LifecycleCommand, StatusReply) override { FAIL(); }
   void store(const SessionId&, StoreDocuments, StoreReply) override { FAIL(); }
-  void await_end(const SessionId&, MessageId, StatusReply) override { FAIL(); }
+  void await_end(const SessionId&, MessageId, StatusReply, SpeechReply) override { FAIL(); }
   void read_passages(const SessionId&, std::vector<PassageId>, PassagesReply) override { FAIL(); }
   bool in_background(std::function<void()>, std::function<void()>) override { return false; }
   std::uint64_t run_once(std::string, RunOnceReply) override {

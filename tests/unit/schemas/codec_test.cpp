@@ -25,6 +25,40 @@ TEST_CASE("a message that runs another again has the bytes that docs/formats.md 
   CHECK_FALSE(decode("\x01\x07\xac\x02\x00\x02m2\x02hi\x00"sv).has_value());
 }
 
+TEST_CASE("a voice message has the bytes that docs/formats.md shows") {
+  MessageAccepted message{{"m1"}, "", OnBusy::queue};
+  message.voice = std::make_shared<const VoiceInput>(
+      VoiceInput{{"n", "audio/ogg", 300, std::chrono::milliseconds(5)}, "ar", "d", "", ""});
+  const std::string bytes = encode(message, {300});
+  CHECK(bytes ==
+        "\x01\x08\xac\x02\x00\x02m1\x00\x00\x01n\x09"
+        "audio/ogg\xac\x02\x05\x02"
+        "ar\x01"
+        "d\x00\x00"sv);
+  const auto decoded = decode(bytes);
+  REQUIRE(decoded.has_value());
+  CHECK(*std::get<MessageAccepted>(decoded->event).voice == *message.voice);
+}
+
+TEST_CASE("a step of a voice message has the bytes that docs/formats.md shows") {
+  StepRecorded step{{"m1"}, StepType::audio, "ok", {}, {}};
+  step.engine = "e";
+  step.audio = {"n", "audio/mpeg", 300, std::chrono::milliseconds(5)};
+  const std::string bytes = encode(step, {1});
+  CHECK(bytes ==
+        "\x01\x09\x01\x05\x02m1\x02ok\x00\x00\x01"
+        "e\x01n\x0a"
+        "audio/mpeg\xac\x02\x05"sv);
+  const auto decoded = decode(bytes);
+  REQUIRE(decoded.has_value());
+  CHECK(std::get<StepRecorded>(decoded->event).audio == step.audio);
+}
+
+TEST_CASE("a step is of a voice message by its kind, not by its type alone") {
+  CHECK_FALSE(decode("\x01\x02\x01\x04\x02m1\x02ok\x00\x00"sv).has_value());
+  CHECK_FALSE(decode("\x01\x09\x01\x02\x02m1\x02ok\x00\x00\x00\x00\x00\x00\x00"sv).has_value());
+}
+
 TEST_CASE("a step has the bytes that docs/formats.md shows") {
   const Event event =
       StepRecorded{{"m1"}, StepType::action, "ok", {{"c", "t", "{}"}}, {{"c", "t", "no", true}}};
