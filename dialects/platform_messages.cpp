@@ -68,6 +68,12 @@ void set_usage(Message& message, const ModelUsage& usage) {
   if (usage != ModelUsage{}) message.usage = usage;
 }
 
+void add_transcript(Message& user, const StepRecorded& transcript) {
+  user.content = transcript.text;
+  user.language = language_of(transcript.text);
+  user.engine = transcript.engine;
+}
+
 void append_member(std::string& out, std::string_view name, std::string_view text) {
   out += fmt::format(",\"{}\":", name);
   if (text.empty()) {
@@ -77,18 +83,39 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
   }
 }
 
+void append_audio(std::string& out, const SessionId& session, const Message& message) {
+  const Audio& audio = message.audio;
+  if (audio.name.empty()) {
+    out += "null";
+    return;
+  }
+  out += fmt::format(
+      R"({{"href":"/api/v1/message/{}/audio?session_id={}","type":"{}","bytes":{},"duration_ms":)",
+      audio.name, session.text, audio.type, audio.bytes);
+  out += audio.duration.count() > 0 ? std::to_string(audio.duration.count()) : "null";
+  append_member(out, "engine", message.engine);
+  out += '}';
+}
+
 void append_message(std::string& out, const SessionId& session, const Message& message) {
   out += R"({"id":)";
   json::append_string(out, message.id);
   append_member(out, "session_id", session.text);
   out += message.role == Role::user ? R"(,"role":"user","content":)"
                                     : R"(,"role":"assistant","content":)";
-  json::append_string(out, message.content);
-  out += fmt::format(R"(,"content_type":"text","status":"{}")", to_string(message.status));
+  if (message.voice && message.content.empty()) {
+    out += "null";
+  } else {
+    json::append_string(out, message.content);
+  }
+  out += fmt::format(R"(,"content_type":"{}","status":"{}")", message.voice ? "voice" : "text",
+                     to_string(message.status));
   append_member(out, "error", message.error);
   append_member(out, "reply_to", message.reply_to);
   append_member(out, "language", message.language);
-  out += R"(,"audio":null,"usage":)";
+  out += R"(,"audio":)";
+  append_audio(out, session, message);
+  out += R"(,"usage":)";
   if (message.usage) {
     const ModelUsage& usage = *message.usage;
     out += fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})",
@@ -124,14 +151,19 @@ std::string message_json(const SessionId& session, const Message& message) {
 
 Message user_message(const SessionId& session, const RecordedEvent& event) {
   const auto& accepted = std::get<MessageAccepted>(event.event);
-  return {.id = id_of(session, event, accepted.message_id),
-          .content = accepted.text,
-          .error = {},
-          .reply_to = {},
-          .language = language_of(accepted.text),
-          .usage = {},
-          .created_at = event.time,
-          .updated_at = event.time};
+  Message message{.id = id_of(session, event, accepted.message_id),
+                  .content = accepted.text,
+                  .error = {},
+                  .reply_to = {},
+                  .language = language_of(accepted.text),
+                  .usage = {},
+                  .created_at = event.time,
+                  .updated_at = event.time};
+  if (!accepted.voice) return message;
+  message.voice = true;
+  message.audio = accepted.voice->audio;
+  message.engine = accepted.voice->engine;
+  return message;
 }
 
 // ---- The whole conversation ----
@@ -159,7 +191,7 @@ void ConversationReader::add(const RecordedEvent& event) {
   if (const auto* accepted = std::get_if<MessageAccepted>(&event.event)) {
     accept(event, *accepted);
   } else if (const auto* step = std::get_if<StepRecorded>(&event.event)) {
-    if (is_answer(*step)) take_answer(event, *step);
+    is_answer(*step) ? take_answer(event, *step) : take_voice(*step);
   } else if (const auto* ended = std::get_if<RunEnded>(&event.event)) {
     end(event, ended->message_id, status_of(ended->outcome), {}, ended->usage);
   } else if (const auto* failed = std::get_if<RunFailed>(&event.event)) {
@@ -173,7 +205,9 @@ void ConversationReader::accept(const RecordedEvent& event, const MessageAccepte
          .root = accepted.message_id,
          .user_id = id_of(session_, event, accepted.message_id),
          .user = {},
-         .answer = {}};
+         .answer = {},
+         .superseded = {},
+         .voice = accepted.voice != nullptr};
   if (accepted.retry_of.text.empty()) {
     if (event.cursor.seq > range_.from.told_through) {
       run.user = take(event.cursor.seq, user_message(session_, event));
@@ -189,6 +223,7 @@ void ConversationReader::join(Run& run, const MessageAccepted& accepted) {
   if (const auto failed = retryable_.find(accepted.retry_of); failed != retryable_.end()) {
     run.user_id = failed->second.user_id;
     run.user = failed->second.user;
+    run.superseded = failed->second.answer;
   } else if (is_uuid(accepted.retry_of.text)) {
     run.user_id = accepted.retry_of.text;
   } else if (range_.from.read_after > 0) {
@@ -206,8 +241,25 @@ void ConversationReader::take_answer(const RecordedEvent& event, const StepRecor
     lacks_beginning_ = range_.from.read_after > 0;
     return;
   }
-  run->second.answer =
-      take(event.cursor.seq, answer_message(session_, event, step, run->second.user_id));
+  Message answer = answer_message(session_, event, step, run->second.user_id);
+  answer.voice = run->second.voice;
+  run->second.answer = take(event.cursor.seq, std::move(answer));
+  if (run->second.superseded) superseded_[*run->second.superseded] = true;
+}
+
+/// What was heard, or spoken.
+void ConversationReader::take_voice(const StepRecorded& step) {
+  const auto run = runs_.find(step.message_id);
+  if (run == runs_.end()) return;
+  if (step.type == StepType::transcript && run->second.user) {
+    Message& user = items_[*run->second.user];
+    bytes_ += step.text.size();
+    add_transcript(user, step);
+  } else if (step.type == StepType::audio && run->second.answer) {
+    Message& answer = items_[*run->second.answer];
+    answer.audio = step.audio;
+    answer.engine = step.engine;
+  }
 }
 
 /// Its place in the page, where it has one.
@@ -224,6 +276,7 @@ std::optional<std::size_t> ConversationReader::take(EventSeq seq, Message messag
   bytes_ += message.content.size();
   last_taken_ = seq;
   items_.push_back(std::move(message));
+  superseded_.push_back(false);
   return items_.size() - 1;
 }
 
@@ -247,7 +300,7 @@ void ConversationReader::end(const RecordedEvent& event, const MessageId& messag
   // For those that are not on the page only the name counts, which a UUID tells by itself.
   const bool counts = run.user || !is_uuid(run.root.text);
   if (has_failed(status) && counts && retryable_.size() < kRetryableMax) {
-    retryable_[run.root] = {run.user_id, run.user};
+    retryable_[run.root] = {run.user_id, run.user, run.answer ? run.answer : run.superseded};
   }
 }
 
@@ -261,9 +314,11 @@ bool ConversationReader::done() const noexcept {
 std::string ConversationReader::page() const {
   std::string out = R"({"items":[)";
   out.reserve(bytes_ + items_.size() * 512);
-  for (const Message& message : items_) {
-    if (&message != &items_.front()) out += ',';
-    append_message(out, session_, message);
+  bool first = true;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (superseded_[i]) continue;
+    if (!std::exchange(first, false)) out += ',';
+    append_message(out, session_, items_[i]);
   }
   out += R"(],"next_cursor":)";
   out += next_ ? fmt::format("\"{}-{}\"", next_->read_after, next_->told_through) : "null";
@@ -278,12 +333,14 @@ RunReader::RunReader(SessionId session, MessageId message, std::string answers)
 
 bool RunReader::add(const RecordedEvent& event) {
   if (ended_ || message_of(event.event) != message_) return ended_;
-  if (std::holds_alternative<MessageAccepted>(event.event)) {
+  if (const auto* accepted = std::get_if<MessageAccepted>(&event.event)) {
     if (answers_.empty()) answers_ = id_of(session_, event, message_);
+    voice_ = accepted->voice != nullptr;
   } else if (const auto* step = std::get_if<StepRecorded>(&event.event)) {
-    if (is_answer(*step)) answer_ = answer_message(session_, event, *step, answers_);
+    take(event, *step);
   } else if (const auto* end = std::get_if<RunEnded>(&event.event)) {
     ended_ = true;
+    ended_at_ = event.time;
     cancelled_ = end->outcome == RunOutcome::cancelled;
     if (answer_) {
       answer_->status = status_of(end->outcome);
@@ -294,6 +351,25 @@ bool RunReader::add(const RecordedEvent& event) {
     problem_ = problem_of_run(failure->code, failure->error);
   }
   return ended_;
+}
+
+void RunReader::take(const RecordedEvent& event, const StepRecorded& step) {
+  if (is_answer(step)) {
+    answer_ = answer_message(session_, event, step, answers_);
+    answer_->voice = voice_;
+  } else if (step.type == StepType::transcript) {
+    transcript_ = step;
+  } else if (step.type == StepType::audio && answer_) {
+    answer_->audio = step.audio;
+    answer_->engine = step.engine;
+  }
+}
+
+void RunReader::complete(Message& user) const {
+  if (transcript_) add_transcript(user, *transcript_);
+  if (!ended_ || problem_) return;
+  user.status = cancelled_ ? MessageStatus::cancelled : MessageStatus::completed;
+  user.updated_at = ended_at_;
 }
 
 std::variant<Message, Problem> RunReader::answer() const {
@@ -328,6 +404,9 @@ void RetryReader::add(const RecordedEvent& event) {
   }
   if (const auto* step = std::get_if<StepRecorded>(&event.event)) {
     if (!user_ && is_answer(*step)) is_answer_ = is_answer_ || derived_id(session_, event) == id_;
+    if (!user_ || step->message_id != latest_) return;
+    if (step->type == StepType::transcript) add_transcript(*user_, *step);
+    if (step->type == StepType::final_answer) answer_ = step->text;
     return;
   }
   if (!user_ || message_of(event.event) != latest_) return;
@@ -350,6 +429,7 @@ void RetryReader::accept(const RecordedEvent& event, const MessageAccepted& acce
   }
   if (!accepted.retry_of.text.empty() || id_of(session_, event, accepted.message_id) != id_) return;
   user_ = user_message(session_, event);
+  voice_ = accepted.voice;
   root_ = latest_ = accepted.message_id;
   keyed_.text =
       derived_uuid7(event.time, fmt::format("{}/{}", session_.text, key_), event.cursor.seq);
@@ -377,6 +457,12 @@ std::variant<Retry, Problem> RetryReader::result() const {
   retry.command.text = user_->content;
   retry.command.idempotency_key = key_;
   retry.command.retry_of = root_;
+  if (voice_) {
+    VoiceInput voice = *voice_;
+    voice.engine = user_->engine;
+    voice.answer = answer_;
+    retry.command.voice = std::make_shared<const VoiceInput>(std::move(voice));
+  }
   retry.user.status = MessageStatus::pending;
   return retry;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct Message {
   std::string error;     ///< Of a failed one: a sentence for people.
   std::string reply_to;  ///< Of an answer: the user's message.
   std::string_view language;
+  bool voice = false;  ///< It was, or is to be, spoken; without a transcript the content is empty.
+  Audio audio = {};
+  std::string engine = {};  ///< What heard or spoke the recording.
   std::optional<ModelUsage> usage;
   WallTime created_at;
   WallTime updated_at;
@@ -88,16 +92,21 @@ class ConversationReader {
     std::string user_id;                ///< The same as the platform names it.
     std::optional<std::size_t> user;    ///< Its place in items_.
     std::optional<std::size_t> answer;  ///< Likewise.
+    /// What an earlier run of the message had answered: told until there is an answer of this one.
+    std::optional<std::size_t> superseded;
+    bool voice = false;
   };
   /// A message of the user that failed or was cancelled, and may be run again.
   struct Retryable {
     std::string user_id;
     std::optional<std::size_t> user;
+    std::optional<std::size_t> answer;
   };
 
   void accept(const RecordedEvent& event, const MessageAccepted& accepted);
   void join(Run& run, const MessageAccepted& accepted);
   void take_answer(const RecordedEvent& event, const StepRecorded& step);
+  void take_voice(const StepRecorded& step);
   void end(const RecordedEvent& event, const MessageId& message, MessageStatus status,
            const std::string& error, const ModelUsage& usage);
   std::optional<std::size_t> take(EventSeq seq, Message message);
@@ -106,6 +115,7 @@ class ConversationReader {
   const ConversationRange range_;
   const std::size_t bytes_max_;
   std::vector<Message> items_;
+  std::vector<bool> superseded_;  ///< Of each item: it is not told.
   std::unordered_map<MessageId, Run> runs_;
   std::unordered_map<MessageId, Retryable> retryable_;
   std::size_t bytes_ = 0;
@@ -129,15 +139,22 @@ class RunReader {
   /// The user's message; empty until its event was taken.
   const std::string& answers() const noexcept { return answers_; }
 
+  /// Adds what the run made of the user's message: its transcript, and that it is answered.
+  void complete(Message& user) const;
   /// The assistant's message, or why there is none. Without an end: the session was deleted.
   std::variant<Message, Problem> answer() const;
 
  private:
+  void take(const RecordedEvent& event, const StepRecorded& step);
+
   const SessionId session_;
   const MessageId message_;
   std::string answers_;
   std::optional<Message> answer_;
+  std::optional<StepRecorded> transcript_;
   std::optional<Problem> problem_;
+  WallTime ended_at_{};
+  bool voice_ = false;
   bool ended_ = false;
   bool cancelled_ = false;
 };
@@ -170,6 +187,8 @@ class RetryReader {
   const std::string id_;
   const std::string key_;
   std::optional<Message> user_;
+  std::shared_ptr<const VoiceInput> voice_;
+  std::string answer_;      ///< Of a voice message: to be spoken yet.
   MessageId root_;          ///< The user's message in the log.
   MessageId latest_;        ///< Its latest run.
   MessageId keyed_;         ///< What the run of this key is called.

@@ -36,6 +36,8 @@ std::string_view title_of(int status) noexcept {
       return "URI Too Long";
     case 415:
       return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
     case 417:
       return "Expectation Failed";
     case 422:
@@ -112,7 +114,8 @@ Problem to_problem(const Error& error) {
 
 Problem problem_of_run(Errc code, std::string_view error) {
   const int status = status_of(code);
-  const bool of_client = status >= 400 && status < 500 && code != Errc::resource_exhausted;
+  const bool of_client = status >= 400 && status < 500 && code != Errc::resource_exhausted &&
+                         code != Errc::unprocessable;
   return to_problem({of_client ? Errc::unavailable : code, std::string(error)});
 }
 

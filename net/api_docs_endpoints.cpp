@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/embedded_file.h"
+#include "net/header_list.h"
 
 namespace parlance::net {
 
@@ -84,23 +85,6 @@ std::string_view policy_of(Endpoint endpoint) {
   return endpoint == Endpoint::redoc ? kRedocPolicy : kOtherPolicy;
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-/// True when `matches` says so of one item of a header's list.
-template <class Matches>
-bool any_item(std::string_view list, Matches matches) {
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    if (matches(trimmed(list.substr(0, comma)))) return true;
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return false;
-}
-
 /// Whether an Accept-Encoding names gzip and gives it no weight, or one over zero.
 bool takes_gzip(std::string_view accept_encoding) {
   return any_item(accept_encoding, [](std::string_view item) {
@@ -108,13 +92,6 @@ bool takes_gzip(std::string_view accept_encoding) {
     if (trimmed(item.substr(0, semicolon)) != "gzip") return false;
     const std::string_view weight = trimmed(item.substr(std::min(semicolon + 1, item.size())));
     return !weight.starts_with("q=0") || weight.find_first_of("123456789") < weight.size();
-  });
-}
-
-bool names(std::string_view if_none_match, const std::string& etag) {
-  return any_item(if_none_match, [&](std::string_view item) {
-    if (item.starts_with("W/")) item.remove_prefix(2);
-    return item == "*" || item == etag;
   });
 }
 
@@ -137,7 +114,7 @@ HttpResponse api_document(const HttpRequest& request) {
                       {"Vary", "Accept-Encoding"},
                       {"Content-Security-Policy", std::string(policy_of(request.route.endpoint))},
                       {"Referrer-Policy", "no-referrer"}};
-  if (names(request.if_none_match, file.etag)) {
+  if (names_etag(request.if_none_match, file.etag)) {
     response.status = 304;
     return response;
   }

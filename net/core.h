@@ -137,6 +137,7 @@ class Core final : public std::enable_shared_from_this<Core> {
   Counts counts;
   std::size_t partial_bytes = 0;   ///< Of incomplete messages, all sockets of the core.
   std::size_t document_bytes = 0;  ///< Of bodies and messages with documents.
+  std::size_t uploads = 0;         ///< Bodies of voice messages that have a spool.
   std::size_t history_bytes = 0;   ///< Of answers of /history that are made or sent.
 
  private:

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
+#include "net/body_stream.h"
 #include "net/http_endpoints.h"
 #include "net/http_incoming.h"
 #include "net/kiss_actions.h"
@@ -38,6 +39,13 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadAheadBytes = 4 << 10;
 constexpr std::size_t kLingerBytesMax = 4 << 20;
 constexpr std::size_t kWriteBytes = 64 << 10;
+/// Of a form beside the recording in it.
+constexpr std::size_t kFormBytesMax = 64 << 10;
+/// A body that has a time limit for each part of it.
+constexpr std::size_t kTimedPartBytes = 1 << 20;
+constexpr std::size_t kSocketReadBytes = 64 << 10;
+/// Of a body that is written to a file; one read of the socket more is in memory at most.
+constexpr std::size_t kSpooledPieceBytes = 128 << 10;
 
 /// What a client may call its own request: 1 to 64 of what is safe in logs and headers.
 bool sane_request_id(std::string_view id) {
@@ -87,11 +95,12 @@ std::string all_lines(const http::fields& header, http::field name) {
   return out;
 }
 
-/// True for application/json, with or without parameters.
-bool is_json(std::string_view content_type) {
+/// True for `media_type`, with or without parameters.
+bool is_type(std::string_view content_type, std::string_view media_type) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return boost::beast::iequals({content_type.data(), content_type.size()}, "application/json");
+  return boost::beast::iequals({content_type.data(), content_type.size()},
+                               {media_type.data(), media_type.size()});
 }
 
 /// Whether what was `read` begins with a request line that is well-formed but for a version of HTTP
@@ -128,11 +137,18 @@ Problem problem_with_reading(const error_code& error, std::string_view read,
 }
 
 std::size_t body_bytes_max(Endpoint endpoint, const Options& options) {
-  return endpoint == Endpoint::kiss_documents ? options.documents_bytes_max
-                                              : options.body_bytes_max;
+  if (endpoint == Endpoint::kiss_documents) return options.documents_bytes_max;
+  if (endpoint == Endpoint::message_voice) return options.audio_bytes_max + kFormBytesMax;
+  return options.body_bytes_max;
 }
 
 Problem too_long_a_body(Endpoint endpoint, const Options& options) {
+  if (endpoint == Endpoint::message_voice) {
+    return {.status = 413,
+            .detail = fmt::format("the form is too long: a recording may have {} bytes "
+                                  "(limits.audio_bytes_max), and what is around it {} more",
+                                  options.audio_bytes_max, kFormBytesMax)};
+  }
   return {.status = 413,
           .detail = fmt::format(
               "the body is over {} bytes (limits.{})", body_bytes_max(endpoint, options),
@@ -145,12 +161,22 @@ Problem too_many_documents() {
   return problem;
 }
 
+Problem too_many_uploads(const Options& options) {
+  Problem problem{.status = 503,
+                  .detail = fmt::format("{} voice messages are being taken in, which is the most "
+                                        "at once (limits.uploads_max); try again later",
+                                        options.uploads_max)};
+  problem.retry_after = std::chrono::seconds(1);
+  return problem;
+}
+
 HttpResponse preflight() {
   HttpResponse response{.content_type = "text/plain"};
   response.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
   response.headers.emplace_back(
       "Access-Control-Allow-Headers",
-      "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id");
+      "Authorization, Content-Type, Idempotency-Key, If-Match, If-Range, Last-Event-ID, Range, "
+      "X-Request-Id");
   response.headers.emplace_back("Access-Control-Max-Age", "600");
   return response;
 }
@@ -236,7 +262,7 @@ asio::awaitable<void> HttpConnection::run_refusal() {
   Problem problem{.status = 503, .detail = "too many connections; try again later"};
   problem.retry_after = std::chrono::seconds(5);
   if (co_await write(to_wire(to_response(problem, request_id_), request_id_, false, false))) {
-    co_await linger();
+    co_await linger(kLingerBytesMax);
   }
   error_code ignored;
   socket_.close(ignored);
@@ -283,6 +309,8 @@ asio::awaitable<bool> HttpConnection::read_request(Incoming& incoming) {
 }
 
 asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
+  const bool spooled = incoming.request.spooled != nullptr;
+  if (spooled && !co_await open_spool(incoming)) co_return false;
   timed_out_ = false;
   expire_in(core_->options().body_timeout);
   if (!incoming.parser.is_done() &&
@@ -290,22 +318,23 @@ asio::awaitable<bool> HttpConnection::read_body(Incoming& incoming) {
     if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
     expire_in(core_->options().body_timeout);
   }
-  if (incoming.request.route.endpoint == Endpoint::kiss_documents) {
+  if (spooled) {
+    co_return co_await read_spooled(incoming);
+  } else if (incoming.request.route.endpoint == Endpoint::kiss_documents) {
     if (!co_await read_documents(incoming)) co_return false;
   } else {
     const auto [error, got] = co_await http::async_read(socket_, buffer_, incoming.parser, kAwait);
     deadline_ = 0;
     if (error) co_return body_failed(incoming, error);
   }
-  incoming.request.body = std::move(incoming.parser.get().body());
+  incoming.request.body = std::move(incoming.parser.get().body().bytes);
   co_return true;
 }
 
 /// Part by part: each has its time, and what the whole holds of the core's memory is counted.
 asio::awaitable<bool> HttpConnection::read_documents(Incoming& incoming) {
-  constexpr std::size_t kTimedPartBytes = 1 << 20;
   std::size_t timed = 0;
-  const std::string& body = incoming.parser.get().body();
+  const std::string& body = incoming.parser.get().body().bytes;
   while (!incoming.parser.is_done()) {
     const auto [error, got] =
         co_await http::async_read_some(socket_, buffer_, incoming.parser, kAwait);
@@ -323,6 +352,51 @@ asio::awaitable<bool> HttpConnection::read_documents(Incoming& incoming) {
     expire_in(core_->options().body_timeout);
   }
   deadline_ = 0;
+  co_return true;
+}
+
+asio::awaitable<bool> HttpConnection::open_spool(Incoming& incoming) {
+  incoming.parser.get().body().emptied = true;
+  const Status opened = co_await incoming.request.spooled->open();
+  if (opened) co_return true;
+  incoming.refusal = to_response(dialects::to_problem(opened.error()), request_id_);
+  co_return false;
+}
+
+/// Part by part: each has its time, in which that of the disk does not count.
+asio::awaitable<bool> HttpConnection::read_spooled(Incoming& incoming) {
+  std::uint64_t timed = 0;
+  const std::string& body = incoming.parser.get().body().bytes;
+  const SpooledBody& spooled = *incoming.request.spooled;
+  buffer_.reserve(kSocketReadBytes);  // Or Beast reads by what room there happens to be: little.
+  while (!incoming.parser.is_done()) {
+    const auto [error, got] =
+        co_await http::async_read_some(socket_, buffer_, incoming.parser, kAwait);
+    if (error || timed_out_) {
+      deadline_ = 0;
+      co_return body_failed(incoming, error);
+    }
+    if (spooled.bytes() + body.size() >= timed + kTimedPartBytes) {
+      timed = spooled.bytes() + body.size();
+      expire_in(core_->options().body_timeout);
+    }
+    if (body.size() >= kSpooledPieceBytes && !co_await spool(incoming)) co_return false;
+  }
+  deadline_ = 0;
+  co_return co_await spool(incoming);
+}
+
+/// Writes what is in memory of the body.
+asio::awaitable<bool> HttpConnection::spool(Incoming& incoming) {
+  const Tick left = deadline_ == 0 ? 0 : deadline_ - core_->now();
+  deadline_ = 0;
+  const Status written =
+      co_await incoming.request.spooled->append(incoming.parser.get().body().bytes);
+  if (!written) {
+    incoming.refusal = to_response(dialects::to_problem(written.error()), request_id_);
+    co_return false;
+  }
+  if (left != 0) deadline_ = core_->now() + left;
   co_return true;
 }
 
@@ -406,16 +480,17 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   if (names_chat(endpoint) && !valid_session_id(request.route.name)) {
     return refuse(400, "chat_id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and neither . nor ..");
   }
-  if (changes_state(request.method) && !incoming.header(http::field::content_type).empty() &&
-      !is_json(incoming.header(http::field::content_type))) {
-    return refuse(415, "the body must be application/json");
-  }
+  if (std::optional<HttpResponse> refused = check_type(incoming)) return refused;
   request.idempotency_key = text(incoming.parser.get()["Idempotency-Key"]);
   request.accept_encoding = incoming.header(http::field::accept_encoding);
   request.if_none_match = incoming.header(http::field::if_none_match);
   request.if_match = all_lines(incoming.parser.get(), http::field::if_match);
   request.wants_events =
       accepts(all_lines(incoming.parser.get(), http::field::accept), "text/event-stream");
+  request.wants_json =
+      accepts(all_lines(incoming.parser.get(), http::field::accept), "application/json");
+  request.range = incoming.header(http::field::range);
+  request.if_range = incoming.header(http::field::if_range);
   return check_body(incoming);
 }
 
@@ -442,16 +517,33 @@ std::optional<HttpResponse> HttpConnection::check_credentials(Incoming& incoming
   return std::nullopt;
 }
 
+std::optional<HttpResponse> HttpConnection::check_type(const Incoming& incoming) {
+  if (!changes_state(incoming.request.method)) return std::nullopt;
+  const std::string_view type = incoming.header(http::field::content_type);
+  if (incoming.request.route.endpoint == Endpoint::message_voice) {
+    if (is_type(type, "multipart/form-data")) return std::nullopt;
+    return refuse(415, "the body must be multipart/form-data, with the recording in it");
+  }
+  if (type.empty() || is_type(type, "application/json")) return std::nullopt;
+  return refuse(415, "the body must be application/json");
+}
+
 /// The body's limits, of which its length tells before it is read.
 std::optional<HttpResponse> HttpConnection::check_body(Incoming& incoming) {
   const Endpoint endpoint = incoming.request.route.endpoint;
   const std::size_t bytes_max = body_bytes_max(endpoint, core_->options());
   incoming.parser.body_limit(bytes_max);
   const auto length = incoming.parser.content_length();
-  if (!length) return std::nullopt;
-  if (*length > bytes_max) {
+  if (length && *length > bytes_max) {
     return to_response(too_long_a_body(endpoint, core_->options()), request_id_);
   }
+  if (endpoint == Endpoint::message_voice) {
+    incoming.request.content_type = incoming.header(http::field::content_type);
+    incoming.request.spooled = SpooledBody::make(*core_);
+    if (incoming.request.spooled != nullptr) return std::nullopt;
+    return to_response(too_many_uploads(core_->options()), request_id_);
+  }
+  if (!length) return std::nullopt;
   if (endpoint == Endpoint::kiss_documents &&
       !incoming.held.grow_to(static_cast<std::size_t>(*length))) {
     return to_response(too_many_documents(), request_id_);
@@ -504,16 +596,27 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   }
 
   if (response->status >= 400 && response->status < 500) metrics::get().input_refused.add();
-  const bool keep_alive = readable && !response->close && incoming.parser.is_done() &&
+  const bool chunked = incoming.parser.get().version() >= 11;
+  response->chunked = chunked;
+  // Without chunks only the end of the connection tells where the body ends.
+  const bool endless = response->stream && !response->stream->length() && !chunked;
+  const bool keep_alive = readable && !response->close && !endless && incoming.parser.is_done() &&
                           incoming.parser.get().keep_alive() && !core_->draining();
+  incoming.request.spooled.reset();  // Not held while a refused client is waited for.
   log_answer(incoming, *response);
   allow_origin(incoming, *response);
   const bool head_only = incoming.request.method == "HEAD";
   const std::shared_ptr<void> until_written = std::move(response->until_written);
+  const std::shared_ptr<BodyStream> stream = response->stream;
   if (!co_await write(to_wire(std::move(*response), request_id_, keep_alive, head_only))) {
     co_return false;
   }
-  if (!keep_alive) co_await linger();
+  // A body that broke off must look so: the connection ends without the rest.
+  if (stream && !head_only && !co_await write_stream(*stream, chunked)) co_return false;
+  if (!keep_alive) {
+    co_await linger(std::max(kLingerBytesMax,
+                             body_bytes_max(incoming.request.route.endpoint, core_->options())));
+  }
   co_return keep_alive;
 }
 
@@ -542,7 +645,8 @@ void HttpConnection::allow_origin(const Incoming& incoming, HttpResponse& respon
   response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   response.headers.emplace_back(
       "Access-Control-Expose-Headers",
-      "ETag, Idempotent-Replayed, Link, Location, Retry-After, X-Request-Id");
+      "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Link, Location, Retry-After, "
+      "X-Message-Id, X-Request-Id, X-Transcript-Id");
   response.headers.emplace_back("Vary", "Origin");
 }
 
@@ -560,16 +664,31 @@ asio::awaitable<bool> HttpConnection::write(std::string bytes) {
   co_return true;
 }
 
+asio::awaitable<bool> HttpConnection::write_stream(BodyStream& stream, bool chunked) {
+  chunked = chunked && !stream.length();
+  for (;;) {
+    Result<std::string> piece = co_await stream.next();
+    if (!piece) {
+      log::debug("an answer broke off id={} why={}", request_id_, log::value(piece.error().detail));
+      co_return false;
+    }
+    const bool last = piece->empty();
+    if (chunked) *piece = fmt::format("{:x}\r\n{}\r\n", piece->size(), *piece);
+    if (!co_await write(std::move(*piece))) co_return false;
+    if (last) co_return true;
+  }
+}
+
 /// Closes our direction and reads on for a moment: closing at once, with unread bytes, would reset
 /// the connection and could take the answer from the client.
-asio::awaitable<void> HttpConnection::linger() {
+asio::awaitable<void> HttpConnection::linger(std::size_t bytes_max) {
   error_code error;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
   if (error) co_return;
   expire_in(core_->options().linger_timeout);
   std::size_t total = 0;
   buffer_.consume(buffer_.size());
-  while (total < kLingerBytesMax && deadline_ != 0) {
+  while (total < bytes_max && deadline_ != 0) {
     const auto [failed, got] =
         co_await socket_.async_read_some(buffer_.prepare(kReadAheadBytes), kAwait);
     if (failed) break;

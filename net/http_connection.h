@@ -13,10 +13,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
+#include "base/unique_fd.h"
 #include "net/connection_limits.h"
 #include "net/core.h"
 #include "net/http_message.h"
-#include "net/unique_fd.h"
 
 namespace parlance::net {
 
@@ -53,10 +53,14 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::awaitable<bool> read_request(Incoming& incoming);
   boost::asio::awaitable<bool> read_body(Incoming& incoming);
   boost::asio::awaitable<bool> read_documents(Incoming& incoming);
+  boost::asio::awaitable<bool> open_spool(Incoming& incoming);
+  boost::asio::awaitable<bool> read_spooled(Incoming& incoming);
+  boost::asio::awaitable<bool> spool(Incoming& incoming);
   bool body_failed(Incoming& incoming, const boost::system::error_code& error);
   std::optional<HttpResponse> check(Incoming& incoming);
   std::optional<HttpResponse> check_route(Incoming& incoming);
   std::optional<HttpResponse> check_credentials(Incoming& incoming);
+  std::optional<HttpResponse> check_type(const Incoming& incoming);
   std::optional<HttpResponse> check_body(Incoming& incoming);
   std::optional<HttpResponse> check_handshake(Incoming& incoming);
   std::string handshake_answer(const Incoming& incoming, std::string_view extension) const;
@@ -65,7 +69,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::awaitable<std::optional<HttpResponse>> open_message_stream(Incoming& incoming);
   boost::asio::awaitable<HttpResponse> answer_while_wanted(HttpRequest& request);
   boost::asio::awaitable<bool> write(std::string bytes);
-  boost::asio::awaitable<void> linger();
+  boost::asio::awaitable<bool> write_stream(BodyStream& stream, bool chunked);
+  /// `bytes_max`: of what the client still sends.
+  boost::asio::awaitable<void> linger(std::size_t bytes_max);
 
   void expire_in(std::chrono::milliseconds time) {
     deadline_ = core_->now() + core_->ticks_past(time);

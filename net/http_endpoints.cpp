@@ -15,6 +15,7 @@
 #include "net/history_memory.h"
 #include "net/kiss_endpoints.h"
 #include "net/platform_endpoints.h"
+#include "net/voice_endpoints.h"
 
 namespace parlance::net {
 namespace {
@@ -293,6 +294,9 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::message_retry:
     case Endpoint::conversation:
       co_return co_await answer_platform(core, request, on_leave);
+    case Endpoint::message_voice:
+    case Endpoint::message_audio:
+      co_return co_await answer_voice(core, request, on_leave);
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
     case Endpoint::kiss_socket:

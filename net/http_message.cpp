@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
 #include <fmt/format.h>
+
+#include "net/body_stream.h"
 
 namespace parlance::net {
 namespace {
@@ -18,6 +21,8 @@ std::string_view reason_of(int status) {
       return "Created";
     case 202:
       return "Accepted";
+    case 206:
+      return "Partial Content";
     case 204:
       return "No Content";
     case 304:
@@ -38,6 +43,16 @@ std::string http_date() {
   return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[parts.tm_wday],
                      parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour,
                      parts.tm_min, parts.tm_sec);
+}
+
+void append_length(std::string& out, const HttpResponse& response) {
+  std::optional<std::uint64_t> length = response.body.size();
+  if (response.stream) length = response.stream->length();
+  if (length) {
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", *length);
+  } else if (response.chunked) {
+    out += "Transfer-Encoding: chunked\r\n";
+  }
 }
 
 }  // namespace
@@ -85,8 +100,8 @@ std::string to_wire(HttpResponse response, std::string_view request_id, bool kee
   // The one has no content and must not say how long that is; the other's length would be that of
   // what was not sent.
   if (response.status != 204 && response.status != 304) {
-    fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\nContent-Length: {}\r\n",
-                   response.content_type, response.body.size());
+    fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\n", response.content_type);
+    append_length(out, response);
   }
   fmt::format_to(std::back_inserter(out),
                  "Cache-Control: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: {}\r\n",

@@ -10,8 +10,8 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "net/core.h"
-#include "net/unique_fd.h"
 
 namespace parlance::net {
 

@@ -29,7 +29,8 @@ asio::awaitable<Result<EventPage>> read_log(Core& core, const SessionId& session
   co_return co_await reply_of<Result<EventPage>>(std::move(start));
 }
 
-/// Why the platform has no such session; success when it has.
+}  // namespace
+
 asio::awaitable<Status> find_session(Core& core, const SessionId& session) {
   using Reply = Result<PlatformSession>;
   auto start = [&core, &session](actors::PlatformGateway::Reply<PlatformSession> reply) {
@@ -39,6 +40,8 @@ asio::awaitable<Status> find_session(Core& core, const SessionId& session) {
   if (!found) co_return found.error();
   co_return Status();
 }
+
+namespace {
 
 asio::awaitable<std::variant<PreparedMessage, Problem>> prepare_text(Core& core,
                                                                      const HttpRequest& request) {
@@ -131,7 +134,7 @@ asio::awaitable<std::variant<SubmittedMessage, Problem>> submit_message(Core& co
 
 namespace {
 
-asio::awaitable<Answer> read_run(Core& core, const SubmittedMessage& message, OnPage on_page) {
+asio::awaitable<Answer> read_run(Core& core, SubmittedMessage& message, OnPage on_page) {
   platform::RunReader run(message.session, message.run, message.user.id);
   EventSeq after = message.accepted.seq - 1;
   while (!run.ended()) {
@@ -142,12 +145,13 @@ asio::awaitable<Answer> read_run(Core& core, const SubmittedMessage& message, On
     after = page->events.back().cursor.seq;
     if (on_page && !co_await on_page(page->events)) break;
   }
+  run.complete(message.user);
   co_return run.answer();
 }
 
 }  // namespace
 
-asio::awaitable<Answer> read_message_answer(Core& core, SubmittedMessage message, Status ended,
+asio::awaitable<Answer> read_message_answer(Core& core, SubmittedMessage& message, Status ended,
                                             OnPage on_page) {
   Answer answer;
   if (ended) {

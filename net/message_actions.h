@@ -40,11 +40,15 @@ struct SubmittedMessage {
 boost::asio::awaitable<std::variant<SubmittedMessage, dialects::Problem>> submit_message(
     Core& core, PreparedMessage prepared);
 
+/// Why the platform has no such session; success when it has.
+boost::asio::awaitable<Status> find_session(Core& core, const SessionId& session);
+
 using Answer = std::variant<dialects::platform::Message, dialects::Problem>;
 
-/// What became of the run, once `ended` says that it has ended, or why that was not awaited.
-/// `on_page` is called with the pages of the log that it is read from; it may be empty.
-boost::asio::awaitable<Answer> read_message_answer(Core& core, SubmittedMessage message,
+/// What became of the run, once `ended` says that it has ended, or why that was not awaited; then
+/// `message.user` is as the run has left it. `on_page` is called with the pages of the log that it
+/// is read from; it may be empty.
+boost::asio::awaitable<Answer> read_message_answer(Core& core, SubmittedMessage& message,
                                                    Status ended, OnPage on_page);
 
 }  // namespace parlance::net

@@ -298,7 +298,7 @@ asio::awaitable<HttpResponse> send_message(Core& core, const HttpRequest& reques
   if (const auto* problem = std::get_if<Problem>(&prepared)) co_return refused(*problem, request);
   auto submitted = co_await submit_message(core, std::get<PreparedMessage>(std::move(prepared)));
   if (const auto* problem = std::get_if<Problem>(&submitted)) co_return refused(*problem, request);
-  const auto& message = std::get<SubmittedMessage>(submitted);
+  auto& message = std::get<SubmittedMessage>(submitted);
   const Status ended = co_await await_end(core, message.session, message.run, &on_leave);
   const Answer answer = co_await read_message_answer(core, message, ended, {});
   HttpResponse response;

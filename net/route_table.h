@@ -43,6 +43,8 @@ enum class Endpoint : unsigned char {
   session_update,  ///< PUT /api/v1/session/{id}
   session_delete,  ///< DELETE /api/v1/session/{id}
   message_text,    ///< POST /api/v1/message/text
+  message_voice,   ///< POST /api/v1/message/voice
+  message_audio,   ///< GET /api/v1/message/{id}/audio
   message_retry,   ///< POST /api/v1/message/{id}/retry
   conversation,    ///< GET /api/v1/message/conversion/{session_id}
 };

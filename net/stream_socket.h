@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "base/unique_fd.h"
 #include "net/connection_limits.h"
 #include "net/core.h"
 #include "net/fanout.h"
 #include "net/outbound_queue.h"
 #include "net/readiness.h"
-#include "net/unique_fd.h"
 
 namespace parlance::net {
 

@@ -41,6 +41,24 @@ class Log {
   Log& failed(MessageId id, Errc code = Errc::unavailable) {
     return add(RunFailed{std::move(id), "the model does not answer", code, {}});
   }
+  /// Event by event, as a voice message goes on.
+  Log& spoken_to(MessageId id, std::string text = {}, MessageId retry_of = {}) {
+    MessageAccepted message{std::move(id), std::move(text), OnBusy::queue, std::move(retry_of)};
+    message.voice = std::make_shared<const VoiceInput>(
+        VoiceInput{{"r", "audio/ogg", 300, std::chrono::milliseconds(5)}, "ar", "digest", "", ""});
+    return add(std::move(message));
+  }
+  Log& heard(MessageId id, std::string text) {
+    StepRecorded step{std::move(id), StepType::transcript, std::move(text), {}, {}};
+    step.engine = "an ear";
+    return add(std::move(step));
+  }
+  Log& spoken(MessageId id, std::string name) {
+    StepRecorded step{std::move(id), StepType::audio, "spoken", {}, {}};
+    step.engine = "a voice";
+    step.audio = {std::move(name), "audio/mpeg", 900, std::chrono::milliseconds(7)};
+    return add(std::move(step));
+  }
   Log& exchanged(int number) {
     const MessageId id = uuid(number);
     return said(id, "q" + std::to_string(number))
@@ -342,6 +360,114 @@ TEST_CASE("a second run answers the message that it runs again") {
   log.said(uuid(9), "q", uuid(1)).answered(uuid(9), "a").ended(uuid(9));
   const auto result = read_run(log, uuid(9), uuid(1).text).answer();
   CHECK(std::get<Message>(result).reply_to == uuid(1).text);
+}
+
+// ---- Voice ----
+
+TEST_CASE("a voice message is told with what was heard, and its answer with what was spoken") {
+  Log log;
+  log.spoken_to(uuid(1)).heard(uuid(1), "سؤال").answered(uuid(1), "reply");
+  log.spoken(uuid(1), log.derived(3)).ended(uuid(1));
+  const Page page = read(log);
+  REQUIRE(page.size() == 2);
+  CHECK(page.text(0, "content") == "سؤال");
+  CHECK(page.text(0, "content_type") == "voice");
+  CHECK(page.text(0, "language") == "ar");
+  const rapidjson::Value& heard = page.item(0)["audio"];
+  CHECK(heard["type"] == "audio/ogg");
+  CHECK(heard["bytes"].GetInt() == 300);
+  CHECK(heard["duration_ms"].GetInt() == 5);
+  CHECK(heard["engine"] == "an ear");
+  CHECK(page.text(1, "content_type") == "voice");
+  const rapidjson::Value& spoken = page.item(1)["audio"];
+  CHECK(spoken["href"].GetString() ==
+        "/api/v1/message/" + log.derived(3) + "/audio?session_id=" + some_session.text);
+  CHECK(spoken["engine"] == "a voice");
+}
+
+TEST_CASE("a voice message that was not heard has no content") {
+  const Page page = read(Log().spoken_to(uuid(1)).failed(uuid(1)));
+  REQUIRE(page.size() == 1);
+  CHECK(page.item(0)["content"].IsNull());
+  CHECK(page.item(0)["audio"]["engine"].IsNull());
+  CHECK(page.text(0, "status") == "failed");
+}
+
+TEST_CASE("an answer that could not be spoken has no recording") {
+  const Page page =
+      read(Log().spoken_to(uuid(1)).heard(uuid(1), "q").answered(uuid(1), "reply").failed(uuid(1)));
+  REQUIRE(page.size() == 2);
+  CHECK(page.item(1)["audio"].IsNull());
+  CHECK(page.text(1, "status") == "failed");
+}
+
+TEST_CASE("the answer of a run that is read has its recording, and the user's message its text") {
+  Log log;
+  log.spoken_to(uuid(1)).heard(uuid(1), "q").answered(uuid(1), "reply");
+  log.spoken(uuid(1), log.derived(3)).ended(uuid(1));
+  const RunReader run = read_run(log, uuid(1));
+  Message user = platform::user_message(some_session, log.events().front());
+  run.complete(user);
+  CHECK(user.content == "q");
+  CHECK(user.engine == "an ear");
+  CHECK(user.status == MessageStatus::completed);
+  const auto answer = run.answer();
+  REQUIRE(std::holds_alternative<Message>(answer));
+  CHECK(std::get<Message>(answer).audio.bytes == 900);
+  CHECK(std::get<Message>(answer).voice);
+}
+
+TEST_CASE("a run that found no words is the message's own fault") {
+  const RunReader run =
+      read_run(Log().spoken_to(uuid(1)).failed(uuid(1), Errc::unprocessable), uuid(1));
+  const auto answer = run.answer();
+  REQUIRE(std::holds_alternative<Problem>(answer));
+  CHECK(std::get<Problem>(answer).status == 422);
+}
+
+TEST_CASE("what an earlier run answered is not told beside the answer of the next one") {
+  Log log;
+  log.said(uuid(1), "q").answered(uuid(1), "half", StepType::partial_answer).failed(uuid(1));
+  log.said(uuid(2), "q", uuid(1));
+  CHECK(read(log).contents() == std::vector<std::string>{"q", "half"});
+  log.failed(uuid(2)).said(uuid(3), "q", uuid(1));
+  CHECK(read(log).contents() == std::vector<std::string>{"q", "half"});
+  log.answered(uuid(3), "whole").ended(uuid(3));
+  CHECK(read(log).contents() == std::vector<std::string>{"q", "whole"});
+}
+
+TEST_CASE("a voice message is run again with what is known of it") {
+  Log log;
+  log.spoken_to(uuid(1));
+  const auto retry = [&] {
+    RetryReader reader(some_session, uuid(1).text, {});
+    for (const RecordedEvent& event : log.events()) reader.add(event);
+    const auto result = reader.result();
+    REQUIRE(std::holds_alternative<platform::Retry>(result));
+    return std::get<platform::Retry>(result).command;
+  };
+  SECTION("its recording where it was not heard") {
+    log.failed(uuid(1));
+    CHECK(retry().text.empty());
+    REQUIRE(retry().voice != nullptr);
+    CHECK(retry().voice->audio.name == "r");
+  }
+  SECTION("its text where it was not answered") {
+    log.heard(uuid(1), "q").failed(uuid(1));
+    CHECK(retry().text == "q");
+    CHECK(retry().voice->engine == "an ear");
+    CHECK(retry().voice->answer.empty());
+  }
+  SECTION("its answer where that was not spoken") {
+    log.heard(uuid(1), "q").answered(uuid(1), "reply").failed(uuid(1));
+    CHECK(retry().voice->answer == "reply");
+  }
+  SECTION("its answer where a later run did not speak it either") {
+    log.heard(uuid(1), "q").answered(uuid(1), "reply").failed(uuid(1));
+    const MessageId again = retry().message_id;
+    log.spoken_to(again, "q", uuid(1)).answered(again, "reply").failed(again);
+    CHECK(retry().voice->answer == "reply");
+  }
 }
 
 // ---- Running a message again ----

@@ -4,9 +4,10 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "net/unique_fd.h"
+#include "base/unique_fd.h"
 
 using namespace parlance::net;
+using parlance::UniqueFd;
 
 namespace {
 

@@ -58,6 +58,9 @@ TEST_CASE("every route of the platform is found") {
   CHECK(found("PUT", "/api/v1/session/s").endpoint == Endpoint::session_update);
   CHECK(found("DELETE", "/api/v1/session/s").endpoint == Endpoint::session_delete);
   CHECK(found("POST", "/api/v1/message/text").endpoint == Endpoint::message_text);
+  CHECK(found("POST", "/api/v1/message/voice").endpoint == Endpoint::message_voice);
+  CHECK(found("HEAD", "/api/v1/message/m/audio").endpoint == Endpoint::message_audio);
+  CHECK(found("GET", "/api/v1/message/m/audio").name == "m");
   CHECK(found("POST", "/api/v1/message/m/retry").endpoint == Endpoint::message_retry);
   CHECK(found("POST", "/api/v1/message/m/retry").name == "m");
   CHECK(found("GET", "/api/v1/message/conversion/s").endpoint == Endpoint::conversation);

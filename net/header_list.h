@@ -1,0 +1,34 @@
+// Headers whose value is a list with commas between the items. Pure.
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+namespace parlance::net {
+
+inline std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+/// True when `matches` says so of one item.
+template <class Matches>
+bool any_item(std::string_view list, Matches matches) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    if (matches(trimmed(list.substr(0, comma)))) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+/// Whether an If-None-Match names `etag`.
+inline bool names_etag(std::string_view if_none_match, std::string_view etag) {
+  return any_item(if_none_match, [&](std::string_view item) {
+    if (item.starts_with("W/")) item.remove_prefix(2);
+    return item == "*" || item == etag;
+  });
+}
+
+}  // namespace parlance::net
