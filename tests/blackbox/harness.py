@@ -254,8 +254,10 @@ class Upstream(Process):
     def stats(self):
         return fetch(self.port, "GET", "/stats").json
 
-    def requests(self, headers=False):
-        return fetch(self.port, "GET", "/requests" + ("?headers=1" if headers else "")).json
+    def requests(self, headers=False, route="chat"):
+        """Bodies of the last requests of a route: chat, embeddings, transcriptions or speech."""
+        query = f"/requests?route={route}" + ("&headers=1" if headers else "")
+        return fetch(self.port, "GET", query).json
 
     def wait_stats(self, condition, what):
         return wait_until(lambda: (s := self.stats()) and condition(s) and s, what)
@@ -276,6 +278,11 @@ class Upstream(Process):
         """This upstream as an entry of the configuration's `providers`."""
         return {"name": "main", "base_url": self.base_url, "api_key": "sk-test",
                 "model": "simulated", "backoff_first": "5ms", "backoff_max": "20ms", **options}
+
+    def speech(self, **options):
+        """This upstream as the configuration's `speech`."""
+        return {"base_url": self.base_url, "api_key": "sk-test", "backoff_first": "5ms",
+                "backoff_max": "20ms", **options}
 
 
 class Chroma(Process):

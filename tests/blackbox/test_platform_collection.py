@@ -12,6 +12,7 @@ from api_schemas import Document
 from harness import ROOT
 
 COLLECTION = ROOT / "schemas" / "api" / "parlance.postman_collection.json"
+RECORDINGS = ROOT / "tests" / "data" / "voice"
 NEWMAN = ROOT / "build" / "web" / "node_modules" / "newman" / "bin" / "newman.js"
 KEY = "a-key-of-the-tests"
 NOT_DOCUMENTED = {("PATCH", "/api/v1/agent/{agent_id}")}
@@ -47,7 +48,7 @@ def run(server, tmp_path_factory):
     report = folder / "report.json"
     done = subprocess.run(
         ["node", NEWMAN, "run", COLLECTION, "--env-var", f"base_url={server.url('')}", "--env-var",
-         f"api_key={KEY}",
+         f"api_key={KEY}", "--working-dir", RECORDINGS, "--no-insecure-file-read",
          "--timeout-request", "30000", "--timeout", "200000", "--reporters", "json",
          "--reporter-json-export", report],
         capture_output=True, text=True, timeout=240)

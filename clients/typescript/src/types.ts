@@ -44,7 +44,7 @@ export interface ClientMessage extends Recorded {
   timestamp: string;
 }
 
-/** `PlanningStep`, `ActionStep`, `FinalAnswerStep`, `PartialAnswerStep`. */
+/** `PlanningStep`, `ActionStep`, `FinalAnswerStep`, `PartialAnswerStep`; of a voice message also `TranscriptStep`, `AudioStep`. */
 export interface AgentStep extends Recorded {
   type: "agent_step";
   step_type: string;
