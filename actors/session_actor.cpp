@@ -234,6 +234,9 @@ void SessionActor::handle(Submit& submit) {
 }
 
 std::optional<Error> SessionActor::why_refused(const SubmitMessage& message) const {
+  if (!message.retry_of.text.empty() && is_run_again(message.retry_of)) {
+    return Error{Errc::failed_precondition, "the message is being answered; wait for its end"};
+  }
   if (message.on_busy == OnBusy::reject && busy()) {
     return Error{Errc::failed_precondition,
                  "a run is in progress and on_busy is \"reject\"; send it again when that has "
@@ -246,6 +249,15 @@ std::optional<Error> SessionActor::why_refused(const SubmitMessage& message) con
                              services_.options.queue_max)};
   }
   return std::nullopt;
+}
+
+/// Or for the first time.
+bool SessionActor::is_run_again(const MessageId& root) const {
+  const auto runs = [&](const Queued& queued) {
+    return queued.id == root || queued.retry_of == root;
+  };
+  return (run_ && run_->name == root) || log_.retries(root) ||
+         std::any_of(queue_.begin(), queue_.end(), runs);
 }
 
 void SessionActor::handle(Cancel& cancel) {

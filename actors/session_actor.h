@@ -160,6 +160,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   bool idle() const;
   /// Unfinished messages that wait behind the run in progress.
   std::size_t waiting_messages() const;
+  bool is_run_again(const MessageId& root) const;
   /// Why a new message cannot be taken now.
   std::optional<Error> why_refused(const SubmitMessage& message) const;
   bool try_cancel(const CancelMessage& command, const SessionGateway::StatusReply& reply);

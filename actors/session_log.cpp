@@ -171,6 +171,14 @@ SessionLog::Entry* SessionLog::find(const MessageId& id) {
   return nullptr;
 }
 
+bool SessionLog::retries(const MessageId& root) const {
+  const auto is_retry = [&](const Entry& entry) {
+    return accepts(entry) && std::get<MessageAccepted>(entry.event).retry_of == root;
+  };
+  return std::any_of(flying_.begin(), flying_.end(), is_retry) ||
+         std::any_of(waiting_.begin(), waiting_.end(), is_retry);
+}
+
 std::size_t SessionLog::count_accepting() const {
   return static_cast<std::size_t>(std::count_if(flying_.begin(), flying_.end(), accepts) +
                                   std::count_if(waiting_.begin(), waiting_.end(), accepts));

@@ -90,6 +90,8 @@ class SessionLog {
   Entry* find(const MessageId& id);
   /// Messages that are not durable yet.
   std::size_t count_accepting() const;
+  /// A message that is not durable yet runs `root` again.
+  bool retries(const MessageId& root) const;
   /// Entries for the next append.
   std::size_t count_waiting() const noexcept { return waiting_.size(); }
   /// Events are being recorded, or wait for it.

@@ -657,6 +657,17 @@ def test_a_repeated_retry_is_one_run(world):
     is_problem(api.say(session, "hello", Idempotency_Key="k"), 422)
 
 
+def test_a_message_is_run_again_once_at_a_time(world):
+    upstream = world.upstream(script=[{"status": 500}, {"text": "Once.", "first_token_ms": 500}])
+    api = Api(world.server(upstream=upstream, provider=ONCE))
+    session = api.session()
+    name = is_problem(api.say(session, "hello"), 503)["message_id"]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda key: api.retry(session, name, Idempotency_Key=key), "abcd"))
+    assert sorted(a.status for a in answers) == [201, 409, 409, 409]
+    assert len(api.messages(session)) == 2
+
+
 def test_a_message_of_another_session_is_not_run_again(world):
     upstream = world.upstream(script=[{"status": 500}])
     api = Api(world.server(upstream=upstream, provider=ONCE))
