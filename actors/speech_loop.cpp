@@ -21,6 +21,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/nfc.h"
 #include "base/thread.h"
 #include "http/transfer_loop.h"
 #include "llm/speech_client.h"
@@ -276,6 +277,7 @@ void SpeechLoop::Impl::hear(const SharedWork& work, const Audio& audio,
 }
 
 void SpeechLoop::Impl::end_hearing(const Work& work, Result<Transcribed> heard) {
+  if (heard) heard->text = to_nfc(heard->text);  // As what users write.
   if (end(work)) work.on_heard(std::move(heard));
 }
 

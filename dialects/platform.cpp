@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "base/uuid.h"
 #include "dialects/api_schema.h"
-#include "dialects/nfc.h"
+#include "base/nfc.h"
 
 namespace parlance::dialects::platform {
 namespace {

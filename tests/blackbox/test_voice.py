@@ -156,6 +156,13 @@ def test_an_arabic_question_has_an_arabic_answer(world):
     assert to_speak["input"] == ARABIC_ANSWER
 
 
+def test_what_was_heard_is_composed_as_what_is_written(world):
+    _, api = speaking(world, [{"route": "transcriptions", "text": "\u0627\u0653ن cafe\u0301"},
+                              {"text": ANSWER}])
+    message, _ = api.exchange(api.session(), recording())
+    assert message["content"] == "\u0622ن caf\u00e9"
+
+
 @pytest.mark.parametrize("members, voice", [({}, "alloy"), ({"voice": "nova"}, "nova")])
 def test_an_agent_speaks_with_its_voice(world, members, voice):
     upstream, api = speaking(world, SCRIPT)

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/uuid.h"
-#include "dialects/nfc.h"
+#include "base/nfc.h"
 #include "dialects/platform.h"
 #include "dialects/platform_messages.h"
 
@@ -31,7 +31,7 @@ bool is_problem(const Parsed& parsed) {
 
 void check_text(const std::string& text) {
   CHECK(json::valid_utf8(text));
-  CHECK(dialects::to_nfc(text) == text);
+  CHECK(to_nfc(text) == text);
 }
 
 void check_agent(std::string_view body) {

@@ -4,9 +4,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "dialects/nfc.h"
+#include "base/nfc.h"
 
 using namespace parlance::dialects;
+using parlance::to_nfc;
 
 TEST_CASE("the language of a sentence is told") {
   CHECK(language_of("What is the capital of Egypt?") == "en");

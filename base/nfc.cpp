@@ -1,4 +1,4 @@
-#include "dialects/nfc.h"
+#include "base/nfc.h"
 
 #include <cstdint>
 
@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-namespace parlance::dialects {
+namespace parlance {
 
 std::string to_nfc(std::string_view text) {
   UErrorCode status = U_ZERO_ERROR;
@@ -21,4 +21,4 @@ std::string to_nfc(std::string_view text) {
   return out;
 }
 
-}  // namespace parlance::dialects
+}  // namespace parlance
