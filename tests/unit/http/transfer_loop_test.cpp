@@ -96,7 +96,7 @@ TEST_CASE("every method is sent as it is, also on a connection that served anoth
   CHECK(sent(Method::post, "one") == "POST:one");
   CHECK(sent(Method::get, "") == "GET:");
   CHECK(sent(Method::put, "two") == "PUT:two");
-  CHECK(sent(Method::delete_, "") == "DELETE:");
+  CHECK(sent(Method::del, "") == "DELETE:");
   CHECK(sent(Method::post, "") == "POST:");
   CHECK(upstream.connections == 1);
 }
