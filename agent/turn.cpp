@@ -100,6 +100,7 @@ Effects Turn::begin() {
   CHECK(state_ == State::begun);
   Effects out;
   if (!text_shown_.empty()) out.push_back(Show{TextReset{message_id_}});
+  if (!answer_.empty()) text_shown_.clear();  // It was of the answer, which is recorded.
   if (of_agent_) {
     state_ = State::finding_agent;
     out.push_back(FindAgent{});

@@ -10,9 +10,9 @@
 #include <rapidjson/writer.h>
 
 #include "base/json.h"
+#include "base/nfc.h"
 #include "base/uuid.h"
 #include "dialects/api_schema.h"
-#include "base/nfc.h"
 
 namespace parlance::dialects::platform {
 namespace {

@@ -33,36 +33,48 @@ HttpResponse refused(const Error& error, const HttpRequest& request) {
 
 // ---- Following a run ----
 
-/// How far a run is that an answer waits for.
-struct Following {
-  SpeechProgress spoken;
-  std::optional<Status> ended;
-  std::function<void(bool)> changed;  ///< Who waits for either.
+/// What an answer waits for. The gateway's callbacks alone own it, since it owns the coroutine that
+/// waits: where the node's stop lets go of the one, the other goes with it.
+struct Waiter {
+  std::function<void(bool)> changed;
 
   void wake() {
     if (const auto waiting = std::exchange(changed, nullptr)) waiting(true);
   }
 };
+
+/// How far a run is.
+struct Following {
+  SpeechProgress spoken;
+  std::optional<Status> ended;
+  std::weak_ptr<Waiter> waiter;
+};
 using SharedFollowing = std::shared_ptr<Following>;
 
 SharedFollowing follow(Core& core, const SubmittedMessage& message) {
   auto following = std::make_shared<Following>();
+  auto waiter = std::make_shared<Waiter>();
+  following->waiter = waiter;
   core.gateway().await_end(
       message.session, message.run,
-      [following](const Status& ended) {
+      [following, waiter](const Status& ended) {
         if (!following->ended) following->ended = ended;
-        following->wake();
+        waiter->wake();
       },
-      [following](SpeechProgress spoken) {
+      [following, waiter](SpeechProgress spoken) {
         following->spoken = std::move(spoken);
-        following->wake();
+        waiter->wake();
       });
   return following;
 }
 
 asio::awaitable<void> next_change(SharedFollowing following) {
+  if (following->waiter.expired()) {  // Nothing more is told.
+    if (!following->ended) following->ended = Error{Errc::unavailable, "the server is stopping"};
+    co_return;
+  }
   auto start = [following](std::function<void(bool)> reply) {
-    following->changed = std::move(reply);
+    if (const auto waiter = following->waiter.lock()) waiter->changed = std::move(reply);
   };
   co_await reply_of<bool>(std::move(start));
 }
@@ -191,7 +203,7 @@ asio::awaitable<HttpResponse> answer_voice_message(Core& core, const HttpRequest
   const SharedFollowing following = follow(core, message);
   on_leave = [following] {
     following->ended = Error{Errc::cancelled, "nobody waits for the answer"};
-    following->wake();
+    if (const auto waiter = following->waiter.lock()) waiter->wake();
   };
   while (!following->ended && (request.wants_json || following->spoken.bytes == 0)) {
     co_await next_change(following);

@@ -79,8 +79,8 @@ Result<AudioFiles::Folder> AudioFiles::link(int file, const SessionId& session,
     if (!made && errno != EEXIST) break;
     UniqueFd folder(
         ::openat(directory_.get(), session.text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder && ::linkat(AT_FDCWD, unnamed.c_str(), folder.get(), name.c_str(),
-                           AT_SYMLINK_FOLLOW) == 0) {
+    if (folder &&
+        ::linkat(AT_FDCWD, unnamed.c_str(), folder.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       return Folder{std::move(folder), made};
     }
     // A crash has left one before its message knew of it.

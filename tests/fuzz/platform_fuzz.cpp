@@ -7,8 +7,8 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "base/uuid.h"
 #include "base/nfc.h"
+#include "base/uuid.h"
 #include "dialects/platform.h"
 #include "dialects/platform_messages.h"
 
