@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -16,11 +15,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+extern "C" {  // Which the header of glibc 2.36 leaves out.
+#include <sys/pidfd.h>
+}
+
+#include "confined/descriptor_io.h"
+#include "confined/fork_loop.h"
+
 namespace parlance::confined {
 namespace {
 
 Error unavailable(std::string_view what, int error) {
   return {Errc::unavailable, fmt::format("{}: {}", what, std::generic_category().message(error))};
+}
+
+struct SocketPair {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+Result<SocketPair> make_socket_pair() {
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return unavailable("cannot make a socket pair", errno);
+  }
+  return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 /// What the child has before its program starts. posix_spawn carries it out, so that nothing of
@@ -86,22 +105,34 @@ Result<ChildProcess> ChildProcess::start(const std::string& program,
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  int ends[2] = {-1, -1};
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return unavailable("cannot make a socket pair", errno);
-  }
+  auto sockets = make_socket_pair();
+  if (!sockets) return sockets.error();
   pid_t pid = -1;
-  const int error = Preparation(ends[1]).spawn(pid, program, argv.data());
-  close(ends[1]);
-  if (error != 0) {
-    close(ends[0]);
-    return unavailable("cannot start " + program, error);
-  }
-  return ChildProcess(pid, ends[0]);
+  const int error = Preparation(sockets->theirs.get()).spawn(pid, program, argv.data());
+  if (error != 0) return unavailable("cannot start " + program, error);
+  return ChildProcess(pid, UniqueFd(), std::move(sockets->ours));
+}
+
+Result<ChildProcess> ChildProcess::fork(Deadline deadline) {
+  auto sockets = make_socket_pair();
+  if (!sockets) return sockets.error();
+  const char request = kForkByte;
+  if (auto sent = send({&request, 1}, sockets->theirs.get(), deadline); !sent) return sent.error();
+  sockets->theirs.reset();
+  if (auto word = await_word(deadline); !word) return word.error();
+  char answer = 0;
+  int received = -1;
+  const bool heard = read_all_with_descriptor(socket_.get(), &answer, 1, received);
+  UniqueFd pidfd(received);
+  if (!heard) return Error{Errc::unavailable, "the child has closed its end"};
+  if (!pidfd) return Error{Errc::unavailable, "the child cannot fork"};
+  return ChildProcess(-1, std::move(pidfd), std::move(sockets->ours));
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), socket_(std::exchange(other.socket_, -1)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      socket_(std::move(other.socket_)) {}
 
 ChildProcess::~ChildProcess() {
   end();
@@ -112,7 +143,7 @@ Status ChildProcess::wait_for(short events, short& ready, Deadline deadline) {
   for (;;) {
     const auto left = ceil<milliseconds>(deadline - steady_clock::now()).count();
     if (left <= 0) return Error{Errc::deadline_exceeded, "the child did not get on in time"};
-    pollfd one{socket_, events, 0};
+    pollfd one{socket_.get(), events, 0};
     const int result = poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
     if (result < 0 && errno != EINTR) return unavailable("poll", errno);
     if (result > 0) {
@@ -142,21 +173,7 @@ Status ChildProcess::send_some(std::span<const char>& bytes, int descriptor, Dea
   if ((ready & POLLOUT) == 0 || (ready & (POLLIN | POLLHUP | POLLERR)) != 0) {
     return Error{Errc::unavailable, "the child did not hear the request out"};
   }
-  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
-  msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  if (descriptor >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-  }
-  const ssize_t put = sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t put = send_with_descriptor(socket_.get(), bytes, descriptor, MSG_DONTWAIT);
   if (put < 0 && errno != EINTR && errno != EAGAIN) return unavailable("send", errno);
   if (put > 0) bytes = bytes.subspan(static_cast<std::size_t>(put));
   return {};
@@ -171,7 +188,7 @@ Status ChildProcess::receive(std::span<char> bytes, Deadline deadline) {
   while (!bytes.empty()) {
     short ready = 0;
     if (auto waited = wait_for(POLLIN, ready, deadline); !waited) return waited;
-    const ssize_t got = recv(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    const ssize_t got = recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (got == 0) return Error{Errc::unavailable, "the child has closed its end"};
     if (got < 0 && errno != EINTR && errno != EAGAIN) return unavailable("recv", errno);
     if (got > 0) bytes = bytes.subspan(static_cast<std::size_t>(got));
@@ -180,7 +197,11 @@ Status ChildProcess::receive(std::span<char> bytes, Deadline deadline) {
 }
 
 int ChildProcess::end() noexcept {
-  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  socket_.reset();
+  if (pidfd_) {
+    pidfd_send_signal(pidfd_.get(), SIGKILL, nullptr, 0);
+    pidfd_.reset();
+  }
   if (pid_ < 0) return 0;
   const pid_t pid = std::exchange(pid_, -1);
   // Not reaped yet, so the id is still the child's own, also when it has ended already.

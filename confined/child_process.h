@@ -1,5 +1,9 @@
 // A child process with one socket as its standard input and output: no other descriptor of ours, no
-// environment, standard error thrown away. Destruction kills it by its id and reaps it.
+// environment, standard error thrown away. Destruction kills it, and reaps it where it is ours.
+//
+// One that serves forks (confined/fork_loop.h) has children that are loaded when they begin. They
+// are no children of this process: a pidfd names such a one, so that never another is killed, and
+// nobody learns how it ended. They all die with the one that forked them.
 // Owner: whoever asked for its work. Thread: one at a time.
 #pragma once
 
@@ -7,11 +11,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace parlance::confined {
 
@@ -31,6 +37,11 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&&) = delete;
   ~ChildProcess();
 
+  /// A new child of this one, which serves forks; waits until it is loaded. After a failure its
+  /// answer may still come: end it. Errors: deadline_exceeded; unavailable (it has ended, or the
+  /// system refuses).
+  Result<ChildProcess> fork(Deadline deadline);
+
   /// Sends all of `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end, or
   /// speaks before it has heard everything).
   Status send(std::span<const char> bytes, Deadline deadline);
@@ -44,16 +55,19 @@ class ChildProcess {
   /// Fills `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end).
   Status receive(std::span<char> bytes, Deadline deadline);
 
-  /// Kills and reaps the child, once. The status as waitpid gives it; 0 when it was reaped before.
+  /// Kills and reaps the child, once. The status as waitpid gives it; 0 when it was reaped before,
+  /// and for one that was forked.
   int end() noexcept;
 
  private:
-  ChildProcess(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
+  ChildProcess(pid_t pid, UniqueFd pidfd, UniqueFd socket)
+      : pid_(pid), pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
   Status wait_for(short events, short& ready, Deadline deadline);
   Status send_some(std::span<const char>& bytes, int descriptor, Deadline deadline);
 
-  pid_t pid_;
-  int socket_;
+  pid_t pid_;       ///< -1: it was forked, or is reaped.
+  UniqueFd pidfd_;  ///< Of one that was forked.
+  UniqueFd socket_;
 };
 
 }  // namespace parlance::confined

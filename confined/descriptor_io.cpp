@@ -55,4 +55,22 @@ bool read_all_with_descriptor(int socket, void* to, std::size_t size, int& descr
   return read_all(socket, static_cast<char*>(to) + first, size - first);
 }
 
+ssize_t send_with_descriptor(int socket, std::span<const char> bytes, int descriptor, int flags) {
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL | flags);
+}
+
 }  // namespace parlance::confined

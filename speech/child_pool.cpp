@@ -1,8 +1,8 @@
 #include "speech/child_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/log.h"
@@ -14,13 +14,6 @@ namespace {
 using confined::ChildProcess;
 
 constexpr const char* kProgramName = "parlance-speech";
-// The slowest loads 60 MiB of model, perhaps from a busy disk.
-constexpr std::chrono::seconds kStartTimeout{30};
-constexpr std::size_t kServedMax = 16;
-
-std::size_t index_of(Task task) {
-  return static_cast<std::size_t>(task);
-}
 
 }  // namespace
 
@@ -37,10 +30,11 @@ std::chrono::seconds time_limit(const Options& options, Task task) {
   return options.speak_timeout;
 }
 
-ChildPool::ChildPool(const Options& options) : options_(options) {
-  waiting_[index_of(Task::probe)].wanted = true;
-  if (options_.warm > 0) thread_ = std::thread([this] { keep_filled(); });
-}
+ChildPool::ChildPool(const Options& options, Task task)
+    : options_(options),
+      task_(task),
+      wanted_(task == Task::probe),
+      thread_([this] { keep_filled(); }) {}
 
 ChildPool::~ChildPool() {
   {
@@ -48,90 +42,98 @@ ChildPool::~ChildPool() {
     stopping_ = true;
   }
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
-std::optional<ChildProcess> ChildPool::take_waiting(Task task) {
-  const MutexLock lock(mutex_);
-  auto& children = waiting_[index_of(task)].children;
-  if (children.empty()) return std::nullopt;
-  std::optional<ChildProcess> child(std::move(children.front()));
-  children.pop_front();
-  return child;
-}
-
-Result<ChildProcess> ChildPool::start(Task task) const {
-  const std::string program = confined::program_path(options_.program, kProgramName);
-  auto child = ChildProcess::start(
-      program,
-      {kTaskNames[index_of(task)], std::to_string(options_.memory_bytes_max),
-       std::to_string(time_limit(options_, task).count()),
-       std::to_string(options_.audio_max.count()), std::to_string(options_.text_bytes_max)});
-  if (!child) {
-    log::error("cannot start the program for speech error={}", log::value(child.error().detail));
-    return child;
+Result<ChildProcess> ChildPool::take() {
+  mutex_.lock();
+  const std::uint64_t failures = failures_;
+  if (children_.empty()) {
+    ++awaited_;
+    changed_.notify_all();
+    while (children_.empty() && failures_ == failures) changed_.wait(mutex_);
+    --awaited_;
   }
-  char ready[kReady.size()];
-  const auto heard = child->receive(ready, std::chrono::steady_clock::now() + kStartTimeout);
-  if (heard && std::string_view(ready, sizeof ready) == kReady) return child;
-  const int status = child->end();
-  log::error(
-      "the program for speech did not start or cannot confine itself program={} task={} status={}",
-      log::value(program), kTaskNames[index_of(task)], status);
-  return Error{Errc::unavailable, "the program for speech did not start"};
+  std::optional<ChildProcess> child;
+  if (!children_.empty()) {
+    child.emplace(std::move(children_.front()));
+    children_.pop_front();
+  }
+  mutex_.unlock();
+  if (!child) return Error{Errc::unavailable, "the program for speech did not start"};
+  return std::move(*child);
 }
 
-void ChildPool::give_back(Task task, std::optional<ChildProcess> child) {
-  // Without a thread, or with one that is behind, it ends here.
+void ChildPool::refill() {
   if (options_.warm <= 0) return;
   {
     const MutexLock lock(mutex_);
-    waiting_[index_of(task)].wanted = true;
-    if (child && served_.size() < kServedMax) served_.push_back(std::move(*child));
+    wanted_ = true;
   }
   changed_.notify_all();
 }
 
-std::optional<Task> ChildPool::missing() const {
-  for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    const Waiting& waiting = waiting_[i];
-    if (waiting.wanted && waiting.children.size() < static_cast<std::size_t>(options_.warm)) {
-      return static_cast<Task>(i);
-    }
-  }
-  return std::nullopt;
+bool ChildPool::missing() const {
+  const auto warm = static_cast<std::size_t>(wanted_ ? std::max(options_.warm, 0) : 0);
+  return children_.size() < awaited_ + warm;
 }
 
 void ChildPool::keep_filled() {
   name_thread("speech");
+  // For the program and its children, too: what is forked for later does not interrupt the request
+  // that has just been served.
+  become_background_thread();
   mutex_.lock();
   while (!stopping_) {
-    if (!served_.empty()) {
-      std::vector<ChildProcess> served;
-      served.swap(served_);
-      mutex_.unlock();
-      served.clear();
-      mutex_.lock();
-    } else if (const auto task = missing()) {
-      fill(*task);
-    } else {
+    if (!missing()) {
       changed_.wait(mutex_);
+      continue;
     }
+    mutex_.unlock();
+    auto child = fork();
+    mutex_.lock();
+    if (child) {
+      children_.push_back(std::move(*child));
+    } else {
+      // Until somebody asks again: what fails now fails in a moment, too.
+      wanted_ = false;
+      ++failures_;
+    }
+    if (awaited_ > 0) changed_.notify_all();
   }
   mutex_.unlock();
 }
 
-void ChildPool::fill(Task task) {
-  mutex_.unlock();
-  auto child = start(task);
-  mutex_.lock();
-  Waiting& waiting = waiting_[index_of(task)];
-  if (child) {
-    waiting.children.push_back(std::move(*child));
-  } else {
-    // Until somebody asks again: what fails now fails in a moment, too.
-    waiting.wanted = false;
+/// A child of the program that runs, or else of one that is started for it.
+Result<ChildProcess> ChildPool::fork() {
+  const bool was_there = program_.has_value();
+  auto child = try_fork();
+  if (!child && was_there) return try_fork();
+  return child;
+}
+
+Result<ChildProcess> ChildPool::try_fork() {
+  if (!program_) {
+    const std::string path = confined::program_path(options_.program, kProgramName);
+    auto started = ChildProcess::start(
+        path,
+        {kTaskNames[static_cast<std::size_t>(task_)], std::to_string(options_.memory_bytes_max),
+         std::to_string(time_limit(options_, task_).count()),
+         std::to_string(options_.audio_max.count()), std::to_string(options_.text_bytes_max)});
+    if (!started) {
+      log::error("cannot start the program for speech error={}",
+                 log::value(started.error().detail));
+      return started;
+    }
+    program_.emplace(std::move(*started));
   }
+  auto child = program_->fork(std::chrono::steady_clock::now() + kStartTimeout);
+  if (child) return child;
+  const int status = program_->end();
+  program_.reset();
+  log::error("the program for speech does not start or fork task={} status={} error={}",
+             kTaskNames[static_cast<std::size_t>(task_)], status, log::value(child.error().detail));
+  return child;
 }
 
 }  // namespace parlance::speech

@@ -1,17 +1,21 @@
-// Children of parlance-speech, some of each task started before they are asked for: loaded,
-// confined, waiting for the one request that each serves. Probes are kept so from the start, the
-// rest from their first use on, since a server that never speaks offline need not pay for it.
+// Confined children of parlance-speech for one task, each for one request. The program is started
+// once and loads what the task needs; then it forks (confined/fork_loop.h), so that no request but
+// the first waits for the loading. Some children are forked before they are asked for: those of a
+// probe from the start, of other tasks from their first use on, since a server that never speaks
+// offline need not pay for it.
 //
-// Owner: SpeechPrograms. Thread: any. The mutex guards the lists of those that wait; a thread of
-// the pool's own starts them, because the kernel ends a child with the thread that started it.
+// A program that has ended is started again when the next child is needed, once for each time.
+//
+// Owner: SpeechPrograms. Thread: any. A thread of the pool's own talks to the program, since what
+// it starts inherits its priority; the mutex guards the list of the children.
 #pragma once
 
-#include <array>
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <thread>
-#include <vector>
 
 #include "base/mutex.h"
 #include "base/result.h"
@@ -21,39 +25,41 @@
 
 namespace parlance::speech {
 
+/// Until a child is there, and until it is ready. The slowest program loads 60 MiB of model,
+/// perhaps from a busy disk.
+inline constexpr std::chrono::seconds kStartTimeout{30};
+
 class ChildPool {
  public:
   /// `options` must outlive the pool.
-  explicit ChildPool(const Options& options);
+  ChildPool(const Options& options, Task task);
   ChildPool(const ChildPool&) = delete;
   ChildPool& operator=(const ChildPool&) = delete;
-  /// Ends those that wait. Blocks until one that is being started is ready, or late.
+  /// Ends the program and those that wait. Blocks until one that is being forked is there, or late.
   ~ChildPool();
 
-  /// One that waits, if any. It may have died waiting: then it does not take its request.
-  std::optional<confined::ChildProcess> take_waiting(Task task);
+  /// One that waits, or a new one. It says kReady when it has confined itself, and may have died
+  /// waiting. Errors: unavailable.
+  Result<confined::ChildProcess> take();
 
-  /// A new one, ready for its request; the calling thread must outlive it. Errors: unavailable.
-  Result<confined::ChildProcess> start(Task task) const;
-
-  /// Takes back a child that has served its request, if there was one, ends it and starts those
-  /// that are missing: all in the pool's thread, as none of it must cost the request.
-  void give_back(Task task, std::optional<confined::ChildProcess> child);
+  /// A request was served: those that are missing are forked, now that it costs no request.
+  void refill();
 
  private:
-  struct Waiting {
-    bool wanted = false;
-    std::deque<confined::ChildProcess> children;
-  };
   void keep_filled();
-  std::optional<Task> missing() const PARLANCE_ANNOTATE(requires_capability(mutex_));
-  void fill(Task task) PARLANCE_ANNOTATE(requires_capability(mutex_));
+  bool missing() const PARLANCE_ANNOTATE(requires_capability(mutex_));
+  Result<confined::ChildProcess> fork();
+  Result<confined::ChildProcess> try_fork();
 
   const Options& options_;
+  const Task task_;
+  std::optional<confined::ChildProcess> program_;  ///< Of the pool's thread.
   Mutex mutex_;
   std::condition_variable_any changed_;
-  std::array<Waiting, kTaskNames.size()> waiting_ GUARDED_BY(mutex_);
-  std::vector<confined::ChildProcess> served_ GUARDED_BY(mutex_);
+  std::deque<confined::ChildProcess> children_ GUARDED_BY(mutex_);
+  std::size_t awaited_ GUARDED_BY(mutex_) = 0;  ///< Those in take() that found none.
+  std::uint64_t failures_ GUARDED_BY(mutex_) = 0;
+  bool wanted_ GUARDED_BY(mutex_);  ///< That some wait.
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -1,13 +1,11 @@
-// The framing between the server and parlance-speech, over one socket pair. The server believes
-// nothing of what it reads: see speech_programs.cpp.
+// The framing between the server and a child that parlance-speech has forked for one request, over
+// one socket pair. The server believes nothing of what it reads: see speech_programs.cpp.
 //
 //   child -> server   kReady, once, after the child confined itself
 //   server -> child   RequestHead, with the audio file's descriptor, or followed by `bytes` bytes
-//   of
-//                     text to speak
+//                     of text to speak
 //   child -> server   AnswerHead, then `bytes` bytes: with `done` the type of a probe or the text
-//   of
-//                     a recognition, with `not_audio` the type instead, with `piece` MP3
+//                     of a recognition, with `not_audio` the type instead, with `piece` MP3
 //
 // One request, then the child ends. Only speech is answered in pieces, and ends with `done`. Both
 // ends are one build on one machine, so structures travel as they lie in memory.
@@ -19,7 +17,7 @@
 
 namespace parlance::speech {
 
-/// What a child was started for, and its first argument.
+/// What parlance-speech was started for, and its first argument.
 enum class Task : std::uint8_t { probe, transcribe, speak_english, speak_arabic };
 inline constexpr std::array<const char*, 4> kTaskNames = {"probe", "transcribe", "speak-en",
                                                           "speak-ar"};

@@ -1,13 +1,13 @@
 // parlance-speech: reads, recognises and makes speech for the server, confined. Started by
-// speech/child_pool.cpp, with one socket as standard input and output; serves one request and ends,
-// see speech/frame.h. Usage:
+// speech/child_pool.cpp, with one socket as standard input and output. It loads what its task needs
+// and then only forks (confined/fork_loop.h); each child confines itself, serves one request and
+// ends, see speech/frame.h. Usage:
 // parlance-speech probe|transcribe|speak-en|speak-ar MEMORY_BYTES CPU_SECONDS AUDIO_SECONDS
 // TEXT_BYTES
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <new>
@@ -15,12 +15,12 @@
 #include <string>
 #include <string_view>
 
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/thread.h"
 #include "confined/confinement.h"
 #include "confined/descriptor_io.h"
+#include "confined/fork_loop.h"
 #include "speech/audio_probe.h"
 #include "speech/frame.h"
 #include "speech/mp3_encoder.h"
@@ -37,8 +37,9 @@ using confined::TypeDetector;
 using confined::write_all;
 
 constexpr int kBadUsage = 2;
-constexpr int kNotConfined = 3;
+constexpr int kNotLoaded = 3;
 constexpr int kBadRequest = 4;
+constexpr int kNotConfined = 5;
 
 // So that what is made of ten years of audio still fits its numbers.
 constexpr std::uint64_t kSecondsCap = 315'360'000;
@@ -68,7 +69,7 @@ bool read_arguments(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
-/// What a task needs, loaded before the process confines itself.
+/// What a task needs, loaded before the first fork.
 struct Loaded {
   std::optional<TypeDetector> detector;
   std::optional<Recognizer> recognizer;
@@ -158,6 +159,15 @@ int serve(const Arguments& arguments, Loaded& loaded) {
   }
 }
 
+/// A child's life.
+int confine_and_serve(const Arguments& arguments, Loaded& loaded) {
+  const Status confined =
+      confined::confine({arguments.memory_bytes, std::chrono::seconds(arguments.cpu_seconds), 1});
+  if (!confined) return kNotConfined;
+  if (!write_all(STDOUT_FILENO, kReady.data(), kReady.size())) return 0;
+  return serve(arguments, loaded);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -167,21 +177,14 @@ int main(int argc, char** argv) {
                stderr);
     return kBadUsage;
   }
-  // One that waits sees the end of its input; this is for one at work.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   // It takes seconds, which the server's cores must not feel.
   if (arguments.task == Task::transcribe) become_patient_thread();
   Loaded loaded;
-  Status ready = load(arguments.task, loaded);
-  if (ready) {
-    ready =
-        confined::confine({arguments.memory_bytes, std::chrono::seconds(arguments.cpu_seconds), 1});
-  }
+  const Status ready = load(arguments.task, loaded);
   if (!ready) {
     std::fprintf(stderr, "parlance-speech: %s\n", ready.error().detail.c_str());
-    return kNotConfined;
+    return kNotLoaded;
   }
-  if (!write_all(STDOUT_FILENO, kReady.data(), kReady.size())) return 0;
-  // Not `return`: what libraries do at the end of a process is not worth allowing.
-  _exit(serve(arguments, loaded));
+  confined::serve_forks([&] { return confine_and_serve(arguments, loaded); });
+  _exit(0);
 }

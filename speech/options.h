@@ -31,9 +31,8 @@ struct Options {
   /// Bytes of one text to speak.
   std::size_t text_bytes_max = std::size_t{64} << 10;
 
-  /// Processes of a kind kept started, loaded and confined, each waiting for one request; 0 starts
-  /// them when they are asked for, which costs a probe about 30 ms. Raise it to as many requests as
-  /// come at once.
+  /// Processes of a kind kept forked and confined, each waiting for one request; 0 forks them when
+  /// they are asked for.
   int warm = 2;
 };
 

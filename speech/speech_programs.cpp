@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <csignal>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -100,9 +98,14 @@ Result<std::uint64_t> size_of(int descriptor) {
 }  // namespace
 
 struct SpeechPrograms::Parts {
-  explicit Parts(Options given) : options(std::move(given)), pool(options) {}
+  explicit Parts(Options given) : options(std::move(given)) {}
+  ChildPool& pool(Task task) { return pools[static_cast<std::size_t>(task)]; }
+
   const Options options;
-  ChildPool pool;
+  std::array<ChildPool, kTaskNames.size()> pools{{{options, Task::probe},
+                                                  {options, Task::transcribe},
+                                                  {options, Task::speak_english},
+                                                  {options, Task::speak_arabic}}};
 };
 
 /// One request and the child that serves it, which ends with it.
@@ -116,20 +119,30 @@ class SpeechPrograms::Request {
   Request(Parts& parts, Task task) : parts_(parts), task_(task) {}
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
-  ~Request() { parts_.pool.give_back(task_, std::move(child_)); }
+  ~Request() {
+    child_.reset();
+    parts_.pool(task_).refill();
+  }
 
   /// Hands a child the file of `size` bytes, or `text`. Errors: unavailable.
   Status send(int descriptor, std::uint64_t size, std::string_view text) {
-    const RequestHead head{size};
-    if (auto waiting = parts_.pool.take_waiting(task_)) {
-      child_.emplace(std::move(*waiting));
-      if (hand_over(head, descriptor, text)) return {};
+    Status sent;
+    // Those that wait die all with the program that forked them.
+    for (int tries = 0; tries <= std::max(parts_.options.warm, 0); ++tries) {
+      auto child = parts_.pool(task_).take();
+      if (!child) return not_there();
+      child_.emplace(std::move(*child));
+      sent = hear_ready();
+      if (!sent && sent.error().code == Errc::deadline_exceeded) break;
+      if (!sent) continue;
+      sent_at_ = Clock::now();
+      sent = hand_over({size}, descriptor, text);
+      if (sent) return {};
     }
-    auto started = parts_.pool.start(task_);
-    if (!started) return not_there();
-    child_.emplace(std::move(*started));
-    if (hand_over(head, descriptor, text)) return {};
-    return lost({Errc::unavailable, {}});
+    if (sent_at_ != Clock::time_point()) return lost(sent.error());
+    log::error("the program for speech cannot confine itself task={} error={}", name(),
+               log::value(sent.error().detail));
+    return not_there();
   }
 
   /// Waits for the first word of an answer, unless `go_on` says no. Errors: cancelled.
@@ -165,22 +178,36 @@ class SpeechPrograms::Request {
   }
 
  private:
-  bool hand_over(const RequestHead& head, int descriptor, std::string_view text) {
+  Status hear_ready() {
+    char ready[kReady.size()];
+    const auto heard = child_->receive(ready, Clock::now() + kStartTimeout);
+    if (heard && std::string_view(ready, sizeof ready) != kReady) {
+      return Error{Errc::unavailable, "the child says something else"};
+    }
+    return heard;
+  }
+
+  Status hand_over(const RequestHead& head, int descriptor, std::string_view text) {
     const auto deadline = deadline_from_now();
     auto sent = child_->send(bytes_of(head), descriptor, deadline);
     if (sent) sent = child_->send(text, deadline);
-    return sent.has_value();
+    return sent;
   }
 
   Error lost(const Error& error) {
-    const int status = child_->end();
-    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    log::warn("the program for speech did not finish task={} signal={} status={} timed_out={}",
-              name(), signal, status, error.code == Errc::deadline_exceeded);
-    if (error.code == Errc::deadline_exceeded || signal == SIGXCPU) {
+    const auto limit = time_limit(parts_.options, task_);
+    // How a forked child ended nobody tells. One that ends by itself when its time is nearly over
+    // had as much processor time, which is limited by the same number.
+    const auto late = std::chrono::duration_cast<std::chrono::milliseconds>(limit) * 9 / 10;
+    const auto taken =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - sent_at_);
+    const bool timed_out = error.code == Errc::deadline_exceeded || taken >= late;
+    child_->end();
+    log::warn("the program for speech did not finish task={} after_ms={} timed_out={}", name(),
+              taken.count(), timed_out);
+    if (timed_out) {
       return {task_ == Task::probe ? Errc::unprocessable : Errc::deadline_exceeded,
-              fmt::format("It took longer than the {} s that are allowed.",
-                          time_limit(parts_.options, task_).count())};
+              fmt::format("It took longer than the {} s that are allowed.", limit.count())};
     }
     return broken();
   }
@@ -200,6 +227,7 @@ class SpeechPrograms::Request {
   Parts& parts_;
   const Task task_;
   std::optional<ChildProcess> child_;
+  Clock::time_point sent_at_;
 };
 
 SpeechPrograms::SpeechPrograms(Options options)

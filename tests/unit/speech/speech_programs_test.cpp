@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -76,13 +77,38 @@ std::string spoken(std::string_view text, std::string_view language) {
 
 constexpr std::string_view kHello = "echo 'parlance-speech 1'\n";
 
-/// Options with a shell script in place of the program.
-Options program_options(const AudioFolder& folder, const std::string& script) {
+/// Forks as parlance-speech does; each child is the shell script that stands beside it.
+constexpr const char* kForking = R"(#!/usr/bin/python3
+import os, socket, sys
+parent = socket.socket(fileno=0)
+while True:
+    _, ends, _, _ = socket.recv_fds(parent, 1, 1)
+    if not ends:
+        break
+    child = os.fork()
+    if child == 0:
+        os.dup2(ends[0], 0)
+        os.dup2(ends[0], 1)
+        os.execv("/bin/sh", ["sh", os.path.dirname(sys.argv[0]) + "/child"])
+    os.close(ends[0])
+    pidfd = os.pidfd_open(child)
+    socket.send_fds(parent, [b"f"], [pidfd])
+    os.close(pidfd)
+)";
+
+/// Options with `program` in place of parlance-speech.
+Options program_options(const AudioFolder& folder, const std::string& program) {
   Options options = cold();
-  options.program = folder.write("program", "#!/bin/sh\n" + script + "\n");
+  options.program = folder.write("program", program);
   std::filesystem::permissions(options.program, std::filesystem::perms::owner_all);
   options.probe_timeout = options.transcribe_timeout = options.speak_timeout = 1s;
   return options;
+}
+
+/// Options with a shell script in place of the children.
+Options child_options(const AudioFolder& folder, const std::string& script) {
+  folder.write("child", script + "\n");
+  return program_options(folder, kForking);
 }
 
 struct SpeechError {
@@ -91,9 +117,8 @@ struct SpeechError {
   Error speak;
 };
 
-SpeechError error_of_program(const AudioFolder& folder, const std::string& script,
-                             const test::OpenFile& file) {
-  SpeechPrograms programs(program_options(folder, script));
+SpeechError errors_with(const Options& options, const test::OpenFile& file) {
+  SpeechPrograms programs(options);
   return {programs.probe(file.descriptor()).error(),
           programs.transcribe(file.descriptor(), "en").error(),
           programs.speak("Hello", "en", [](std::string_view) { return true; }).error()};
@@ -108,14 +133,39 @@ bool wait_until(const std::function<bool()>& condition) {
   return true;
 }
 
-/// The children of this process that are there or not reaped yet, in order.
-std::vector<pid_t> children() {
+/// The children of a process that are there or not reaped yet, in order.
+std::vector<pid_t> children_of(const std::string& process) {
   std::vector<pid_t> found;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+  std::error_code ended;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + process + "/task", ended)) {
     std::ifstream file(task.path() / "children");
     found.insert(found.end(), std::istream_iterator<pid_t>(file), {});
   }
   std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<pid_t> programs_running() {
+  return children_of("self");
+}
+
+/// Those that have been started after `others` were.
+std::vector<pid_t> programs_besides(const std::vector<pid_t>& others) {
+  std::vector<pid_t> found;
+  const auto all = programs_running();
+  std::set_difference(all.begin(), all.end(), others.begin(), others.end(),
+                      std::back_inserter(found));
+  return found;
+}
+
+/// The forked children of all programs of this process.
+std::vector<pid_t> children() {
+  std::vector<pid_t> found;
+  for (const pid_t program : programs_running()) {
+    const auto forked = children_of(std::to_string(program));
+    found.insert(found.end(), forked.begin(), forked.end());
+  }
   return found;
 }
 
@@ -126,6 +176,21 @@ bool status_says(pid_t child, const char* line) {
 
 bool is_confined(pid_t child) {
   return status_says(child, "Seccomp:\t2");
+}
+
+/// Not even waiting to be reaped by whom it was left to.
+bool is_gone(pid_t process) {
+  const std::string status = test::read_file("/proc/" + std::to_string(process) + "/status");
+  return status.empty() || status.find("State:\tZ") != std::string::npos;
+}
+
+/// The one child that waits, once it does.
+pid_t only_child() {
+  REQUIRE(wait_until([] {
+    const auto found = children();
+    return found.size() == 1 && is_confined(found[0]);
+  }));
+  return children()[0];
 }
 
 }  // namespace
@@ -404,7 +469,8 @@ TEST_CASE("a text that cannot be spoken is refused") {
 TEST_CASE("a child that dies costs its request alone") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
-  const SpeechError died = error_of_program(folder, std::string(kHello) + "kill -SEGV $$", file);
+  const SpeechError died =
+      errors_with(child_options(folder, std::string(kHello) + "kill -SEGV $$"), file);
   CHECK(died.probe.code == Errc::unprocessable);
   CHECK(died.probe.detail == "The audio is broken or cut off and cannot be read.");
   CHECK(died.transcribe.code == Errc::unprocessable);
@@ -414,7 +480,8 @@ TEST_CASE("a child that dies costs its request alone") {
 TEST_CASE("a child that hangs costs its time") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
-  const SpeechError hung = error_of_program(folder, std::string(kHello) + "exec sleep 100", file);
+  const SpeechError hung =
+      errors_with(child_options(folder, std::string(kHello) + "exec sleep 100"), file);
   CHECK(hung.probe.code == Errc::unprocessable);
   CHECK(hung.probe.detail == "It took longer than the 1 s that are allowed.");
   CHECK(hung.transcribe.code == Errc::deadline_exceeded);
@@ -434,7 +501,7 @@ TEST_CASE("a child that lies is not believed") {
       "printf '\\0\\0\\0\\0\\0\\0\\0\\0\\3\\0\\0\\0\\2\\0\\0\\0a b'");
   INFO(script);
   SpeechPrograms programs(
-      program_options(folder, std::string(kHello) + "head -c 8 > /dev/null\n" + script));
+      child_options(folder, std::string(kHello) + "head -c 8 > /dev/null\n" + script));
   CHECK(programs.probe(file.descriptor()).error().detail ==
         "The audio is broken or cut off and cannot be read.");
 }
@@ -442,13 +509,23 @@ TEST_CASE("a child that lies is not believed") {
 TEST_CASE("a program that is missing or does not start is unavailable") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
-  const SpeechError silent = error_of_program(folder, "exit 3", file);
+  const char* const program = GENERATE("#!/bin/sh\nexit 3\n", "#!/bin/sh\nhead -c 1\n");
+  INFO(program);
+  const SpeechError silent = errors_with(program_options(folder, program), file);
   CHECK(silent.probe.code == Errc::unavailable);
   CHECK(silent.transcribe.code == Errc::unavailable);
   CHECK(silent.speak.code == Errc::unavailable);
   Options options = cold();
   options.program = "/nothing";
   CHECK(SpeechPrograms(options).probe(file.descriptor()).error().code == Errc::unavailable);
+}
+
+TEST_CASE("a child that cannot confine itself is unavailable") {
+  const AudioFolder folder;
+  const test::OpenFile file(folder.make("a.wav", kNoise, ""));
+  const SpeechError bare = errors_with(child_options(folder, "exit 5"), file);
+  CHECK(bare.probe.code == Errc::unavailable);
+  CHECK(bare.speak.code == Errc::unavailable);
 }
 
 TEST_CASE("a child with too little time is ended and said to have had too little") {
@@ -467,6 +544,7 @@ TEST_CASE("children that wait serve one request each and are replaced") {
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
   Options options;
   options.warm = 2;
+  const auto others = programs_running();
   {
     SpeechPrograms programs(options);
     REQUIRE(wait_until([] { return children().size() == 2; }));
@@ -474,7 +552,23 @@ TEST_CASE("children that wait serve one request each and are replaced") {
     CHECK(programs.probe(file.descriptor()).has_value());
     CHECK(wait_until([&] { return children().size() == 2 && children() != before; }));
   }
-  CHECK(children().empty());
+  CHECK(programs_running() == others);
+}
+
+TEST_CASE("one program is started for a task, and its children end with it") {
+  const AudioFolder folder;
+  const test::OpenFile file(folder.make("a.wav", kNoise, ""));
+  Options options;
+  options.warm = 1;
+  std::optional<SpeechPrograms> programs(options);
+  const pid_t child = only_child();
+  const auto before = programs_running();
+  CHECK(programs->probe(file.descriptor()).has_value());
+  CHECK(programs_running() == before);
+  CHECK(wait_until([child] { return is_gone(child); }));
+  const pid_t next = only_child();
+  programs.reset();
+  CHECK(wait_until([next] { return is_gone(next); }));
 }
 
 TEST_CASE("a child that was killed while it waited costs nothing") {
@@ -483,21 +577,35 @@ TEST_CASE("a child that was killed while it waited costs nothing") {
   Options options;
   options.warm = 1;
   SpeechPrograms programs(options);
-  REQUIRE(wait_until([] { return children().size() == 1 && is_confined(children()[0]); }));
-  const pid_t child = children()[0];
+  const pid_t child = only_child();
   kill(child, SIGKILL);
-  REQUIRE(wait_until([&] { return status_says(child, "State:\tZ"); }));
+  REQUIRE(wait_until([child] { return is_gone(child); }));
   CHECK(programs.probe(file.descriptor()).has_value());
 }
 
-TEST_CASE("a child holds no descriptor of the server") {
+TEST_CASE("a program that was killed is started again") {
   const AudioFolder folder;
   const test::OpenFile file(folder.make("a.wav", kNoise, ""));
   Options options;
+  options.warm = GENERATE(0, 2);
+  const auto others = programs_running();
+  SpeechPrograms programs(options);
+  CHECK(programs.probe(file.descriptor()).has_value());
+  const auto before = programs_besides(others);
+  REQUIRE(before.size() == 1);
+  const auto waiting = children();
+  kill(before[0], SIGKILL);
+  REQUIRE(wait_until([&] { return is_gone(before[0]); }));
+  REQUIRE(wait_until([&] { return std::all_of(waiting.begin(), waiting.end(), is_gone); }));
+  CHECK(programs.probe(file.descriptor()).has_value());
+  CHECK(programs_besides(others) != before);
+}
+
+TEST_CASE("a child holds no descriptor of the server") {
+  Options options;
   options.warm = 1;
   const SpeechPrograms programs(options);
-  REQUIRE(wait_until([] { return children().size() == 1 && is_confined(children()[0]); }));
-  const std::filesystem::path open("/proc/" + std::to_string(children()[0]) + "/fd");
+  const std::filesystem::path open("/proc/" + std::to_string(only_child()) + "/fd");
   CHECK(std::distance(std::filesystem::directory_iterator(open), {}) == 3);
 }
 
