@@ -373,6 +373,7 @@ void SpeechLoop::Impl::end_speaking(const Work& work, Result<Spoken> spoken) {
 
 Result<VoiceInput> SpeechLoop::Impl::keep_upload(const SessionId& session, std::string name,
                                                  int file) {
+  storage::AudioFiles::begin_to_keep(file);
   const auto clip = programs_.probe(file);
   if (!clip) return clip.error();
   const off_t bytes = ::lseek(file, 0, SEEK_END);

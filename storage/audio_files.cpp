@@ -90,6 +90,10 @@ Result<AudioFiles::Folder> AudioFiles::link(int file, const SessionId& session,
   return system_error("naming a recording");
 }
 
+void AudioFiles::begin_to_keep(int file) {
+  ::sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 Status AudioFiles::keep(int file, const SessionId& session, const Audio& audio) const {
   const std::string name = file_name(audio.name, extension_of(audio.type));
   const auto folder = link(file, session, name);

@@ -35,6 +35,9 @@ class AudioFiles {
   /// An unnamed file for what is written now and may be kept. Errors: unavailable.
   Result<UniqueFd> create() const;
 
+  /// Has the disk begin with the file, which keep() then waits for the less. Optional.
+  static void begin_to_keep(int file);
+
   /// Makes the file that create() gave durable under its name, instead of one that a crash has left
   /// there. Errors: unavailable.
   Status keep(int file, const SessionId& session, const Audio& audio) const;
