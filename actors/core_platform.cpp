@@ -150,10 +150,8 @@ void CorePlatform::at_worker(std::function<Result<T>()> work, Reply<T> reply) {
 
 void CorePlatform::keep_recording(SessionId session, std::string name,
                                   std::shared_ptr<const UniqueFd> file, Reply<VoiceInput> reply) {
-  at_worker<VoiceInput>(
-      [&speech = services_.speech, session = std::move(session), name = std::move(name),
-       file = std::move(file)] { return speech.keep_upload(session, name, file->get()); },
-      std::move(reply));
+  services_.speech.keep_upload(std::move(session), std::move(name), std::move(file),
+                               on_core_of(services_, std::move(reply)));
 }
 
 void CorePlatform::read_recording(SessionId session, std::string name, Reply<RecordingFile> reply) {

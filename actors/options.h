@@ -29,8 +29,10 @@ struct Options {
   std::chrono::milliseconds audio_age_max{
       2'592'000'000};  ///< Recordings are kept so long; 0: for ever.
   std::chrono::milliseconds audio_sweep_interval{3'600'000};  ///< Between two looks for older ones.
-  std::size_t work_waiting_max = 4'096;                       ///< Of either kind.
-  std::size_t run_once_max = 256;  ///< Runs without a session at once, per core.
+  std::size_t probe_workers = 2;         ///< Threads that look into recordings.
+  std::size_t probes_waiting_max = 64;   ///< Recordings that wait for them.
+  std::size_t work_waiting_max = 4'096;  ///< Of either kind.
+  std::size_t run_once_max = 256;        ///< Runs without a session at once, per core.
   /// After which nobody can come into a temporary session: it is closed then.
   std::chrono::milliseconds temporary_lifetime{1'860'000};
   std::chrono::milliseconds expiry_interval{60'000};  ///< Between two looks for such sessions.

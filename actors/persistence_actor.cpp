@@ -11,6 +11,15 @@
 #include "base/thread.h"
 
 namespace parlance::actors {
+namespace {
+
+/// What clients are told: the engine's own words name files of this machine.
+Error without_detail(const Error& error) {
+  return {error.code,
+          "the store cannot be written; it refuses writes until the server is restarted"};
+}
+
+}  // namespace
 
 PersistenceActor::PersistenceActor(caf::actor_config& config, storage::Store& store,
                                    const Options& options)
@@ -79,9 +88,8 @@ void PersistenceActor::commit_group() {
       log::error("the store refuses writes from now on; mend the disk and restart why={}",
                  log::value(outcomes.error().detail));
     }
-    for (const SessionHandle& session : sessions) {
-      caf::anon_send(session, Appended{outcomes.error()});
-    }
+    const Error told = without_detail(outcomes.error());
+    for (const SessionHandle& session : sessions) caf::anon_send(session, Appended{told});
     return;
   }
   m.commits.add();
@@ -109,7 +117,8 @@ void PersistenceActor::commit_catalog() {
     log::error("agents and sessions cannot be changed why={}", log::value(outcomes.error().detail));
   }
   for (std::size_t i = 0; i < group.size(); ++i) {
-    outcomes ? group[i].done(std::move((*outcomes)[i])) : group[i].done(outcomes.error());
+    outcomes ? group[i].done(std::move((*outcomes)[i]))
+             : group[i].done(without_detail(outcomes.error()));
   }
 }
 

@@ -43,6 +43,7 @@ struct SpeechProgress {
   std::string name;                      ///< Of the recording: its message's.
   std::shared_ptr<const UniqueFd> file;  ///< What is there of it; read it by position.
   std::uint64_t bytes = 0;
+  std::string engine;  ///< What speaks.
 };
 
 /// A step of a run that was asked for without a session.

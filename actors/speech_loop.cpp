@@ -36,6 +36,7 @@ using agent::Transcribed;
 constexpr std::string_view kOfflineEar = "PocketSphinx (offline)";
 constexpr std::string_view kOfflineVoice = "espeak-ng and LAME (offline)";
 constexpr std::string_view kSpeechType = "audio/mpeg";
+constexpr std::uint64_t kMp3HeadBytes = 3;
 constexpr std::uint64_t kOfflineBytesPerMs = 8;  ///< 64 kbit/s, all of it: speech/mp3_encoder.h.
 
 Error too_much_waits() {
@@ -74,10 +75,23 @@ Error offline_error(Error error) {
   return error;
 }
 
+/// The offline voice passes over all letters but these; of a text that has none it says nothing.
+bool has_speakable(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char byte) {
+    return (byte >= 0xd8 && byte <= 0xdb) || (byte < 0x80 && std::isalnum(byte) != 0);
+  });
+}
+
+/// For clients: what the system says of files is for the log.
+Error cannot_keep(const Error& error) {
+  log::error("a recording cannot be kept why={}", log::value(error.detail));
+  return {Errc::unavailable, "the server cannot keep a recording now; try again later"};
+}
+
 /// Whether an ID3 tag or a frame's sync word is where mp3 begins. An answer is not looked into any
 /// further: its maker is trusted, and a probe would cost each one some milliseconds.
 bool begins_mp3(int file) {
-  std::array<unsigned char, 3> head{};
+  std::array<unsigned char, kMp3HeadBytes> head{};
   if (::pread(file, head.data(), head.size(), 0) != static_cast<ssize_t>(head.size())) return false;
   const bool tag = head[0] == 'I' && head[1] == 'D' && head[2] == '3';
   return tag || (head[0] == 0xff && (head[1] & 0xe0) == 0xe0);
@@ -107,6 +121,7 @@ class SpeechLoop::Impl {
         transfers_(io_),
         client_(transfers_, around.provider),
         pool_(around.options.speech_workers),
+        probe_pool_(around.options.probe_workers),
         work_(boost::asio::make_work_guard(io_)) {
     thread_ = std::thread([this] {
       name_thread("speech");
@@ -120,7 +135,8 @@ class SpeechLoop::Impl {
   Call speak(SessionId session, std::string name, std::string text, std::string voice,
              GrownReply on_grown, SpokenReply reply);
   void cancel(Call call);
-  Result<VoiceInput> keep_upload(const SessionId& session, std::string name, int file);
+  void keep_upload_later(SessionId session, std::string name, std::shared_ptr<const UniqueFd> file,
+                         KeptReply reply);
 
   const Surroundings around_;
 
@@ -134,6 +150,7 @@ class SpeechLoop::Impl {
 
     // Of a Speak.
     std::string audio;
+    std::string_view engine;
     std::shared_ptr<const UniqueFd> file;
     std::uint64_t bytes = 0;
     std::optional<Error> failed;
@@ -146,15 +163,17 @@ class SpeechLoop::Impl {
   using SharedWork = std::shared_ptr<Work>;
 
   bool offline() const { return around_.provider.base_url.empty(); }
+  Result<VoiceInput> keep_upload(const SessionId& session, std::string name, int file);
   SharedWork begin(SessionId session);
   bool end(const Work& work);
   bool run_offline(std::function<void()> work);
+  void run_blocking(std::function<void()> work);
   void hear_offline(const SharedWork& work, const Audio& audio, const std::string& language);
   void hear(const SharedWork& work, const Audio& audio, const std::string& language);
   void speak_offline(const SharedWork& work, const std::string& text);
   void speak_online(const SharedWork& work, std::string text, std::string voice);
   bool take(Work& work, std::string_view bytes);
-  void finish(Work& work, std::string_view engine, std::chrono::milliseconds duration);
+  void finish(Work& work, std::chrono::milliseconds duration);
   void end_hearing(const Work& work, Result<Transcribed> heard);
   void end_speaking(const Work& work, Result<Spoken> spoken);
 
@@ -164,6 +183,8 @@ class SpeechLoop::Impl {
   llm::SpeechClient client_;
   boost::asio::thread_pool pool_;  ///< Offline speech, and what ends any speech.
   std::atomic<std::size_t> waiting_{0};
+  boost::asio::thread_pool probe_pool_;
+  std::atomic<std::size_t> probes_waiting_{0};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::atomic<bool> stopped_{false};
   Mutex mutex_;
@@ -182,7 +203,9 @@ void SpeechLoop::Impl::stop() {
   io_.stop();
   thread_.join();
   pool_.stop();
+  probe_pool_.stop();
   pool_.join();
+  probe_pool_.join();
 }
 
 SpeechLoop::Impl::SharedWork SpeechLoop::Impl::begin(SessionId session) {
@@ -219,15 +242,21 @@ bool SpeechLoop::Impl::run_offline(std::function<void()> work) {
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  boost::asio::post(pool_, [this, work = std::move(work)] {
+  run_blocking([this, work = std::move(work)] {
     waiting_.fetch_sub(1, std::memory_order_relaxed);
+    work();
+  });
+  return true;
+}
+
+void SpeechLoop::Impl::run_blocking(std::function<void()> work) {
+  boost::asio::post(pool_, [work = std::move(work)] {
     try {
       work();
     } catch (const std::exception& error) {
       log::error("exception in speech what={}", log::value(error.what()));
     }
   });
-  return true;
 }
 
 // ---- Hearing ----
@@ -304,31 +333,45 @@ SpeechLoop::Call SpeechLoop::Impl::speak(SessionId session, std::string name, st
 bool SpeechLoop::Impl::take(Work& work, std::string_view bytes) {
   if (!work.wanted || work.failed) return false;
   if (const Status written = write_all(work.file->get(), work.bytes, bytes); !written) {
-    work.failed = written.error();
+    work.failed = cannot_keep(written.error());
     return false;
   }
+  const bool begins = work.bytes < kMp3HeadBytes;
   work.bytes += bytes.size();
-  work.on_grown({work.audio, work.file, work.bytes});
+  if (work.bytes < kMp3HeadBytes) return true;
+  if (begins && !begins_mp3(work.file->get())) {
+    work.failed = Error{Errc::unavailable, fmt::format("what {} makes is no mp3", work.engine)};
+    return false;
+  }
+  work.on_grown({work.audio, work.file, work.bytes, std::string(work.engine)});
   return true;
 }
 
 void SpeechLoop::Impl::speak_offline(const SharedWork& work, const std::string& text) {
   if (!work->wanted) return;
+  if (!has_speakable(text)) {
+    return end_speaking(*work, Error{Errc::unprocessable,
+                                     "The offline voice speaks English and Arabic only, and the "
+                                     "answer has no letters of either; configure a provider of "
+                                     "speech for other languages."});
+  }
   auto file = around_.files.create();
-  if (!file) return end_speaking(*work, file.error());
+  if (!file) return end_speaking(*work, cannot_keep(file.error()));
+  work->engine = kOfflineVoice;
   work->file = std::make_shared<const UniqueFd>(std::move(*file));
   const Status spoken =
       programs_.speak(text, offline_language(text),
                       [this, work](std::string_view mp3) { return take(*work, mp3); });
   if (work->failed) return end_speaking(*work, *work->failed);
   if (!spoken) return end_speaking(*work, offline_error(spoken.error()));
-  finish(*work, kOfflineVoice, std::chrono::milliseconds(work->bytes / kOfflineBytesPerMs));
+  finish(*work, std::chrono::milliseconds(work->bytes / kOfflineBytesPerMs));
 }
 
 void SpeechLoop::Impl::speak_online(const SharedWork& work, std::string text, std::string voice) {
   if (!work->wanted) return;
   auto file = around_.files.create();
-  if (!file) return end_speaking(*work, file.error());
+  if (!file) return end_speaking(*work, cannot_keep(file.error()));
+  work->engine = around_.provider.speech_model;
   work->file = std::make_shared<const UniqueFd>(std::move(*file));
   work->request = client_.speak(
       std::move(text), std::move(voice),
@@ -339,30 +382,27 @@ void SpeechLoop::Impl::speak_online(const SharedWork& work, std::string text, st
       },
       [this, work](const Status& spoken) {
         if (!spoken) return end_speaking(*work, spoken.error());
-        const bool taken =
-            run_offline([this, work] { finish(*work, around_.provider.speech_model, {}); });
-        if (!taken) end_speaking(*work, too_much_waits());
+        run_blocking([this, work] { finish(*work, {}); });
       });
 }
 
 /// Makes the speech durable. Blocks.
-void SpeechLoop::Impl::finish(Work& work, std::string_view engine,
-                              std::chrono::milliseconds duration) {
+void SpeechLoop::Impl::finish(Work& work, std::chrono::milliseconds duration) {
   if (!work.wanted) return;
-  if (!begins_mp3(work.file->get())) {
-    return end_speaking(work,
-                        Error{Errc::unavailable, fmt::format("what {} made is no mp3", engine)});
+  if (work.bytes < kMp3HeadBytes) {
+    return end_speaking(
+        work, Error{Errc::unavailable, fmt::format("what {} made is no mp3", work.engine)});
   }
   Audio audio{work.audio, std::string(kSpeechType), work.bytes, duration};
   if (const Status kept = around_.files.keep(work.file->get(), work.session, audio); !kept) {
-    return end_speaking(work, kept.error());
+    return end_speaking(work, cannot_keep(kept.error()));
   }
   if (!work.wanted) {  // The session may be erased by now.
     const Status removed = around_.files.remove(work.session, work.audio);
     if (!removed) log::warn("a recording stays why={}", log::value(removed.error().detail));
     return;
   }
-  end_speaking(work, Spoken{std::move(audio), std::string(engine)});
+  end_speaking(work, Spoken{std::move(audio), std::string(work.engine)});
 }
 
 void SpeechLoop::Impl::end_speaking(const Work& work, Result<Spoken> spoken) {
@@ -383,9 +423,29 @@ Result<VoiceInput> SpeechLoop::Impl::keep_upload(const SessionId& session, std::
   voice.digest = sha256_of_file(file);
   if (voice.digest.empty()) return Error{Errc::unavailable, "the recording cannot be read"};
   if (const Status kept = around_.files.keep(file, session, voice.audio); !kept) {
-    return kept.error();
+    return cannot_keep(kept.error());
   }
   return voice;
+}
+
+void SpeechLoop::Impl::keep_upload_later(SessionId session, std::string name,
+                                         std::shared_ptr<const UniqueFd> file, KeptReply reply) {
+  if (probes_waiting_.fetch_add(1, std::memory_order_relaxed) >=
+      around_.options.probes_waiting_max) {
+    probes_waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return reply(Error{Errc::unavailable, "too many recordings wait to be looked into; try again"});
+  }
+  boost::asio::post(probe_pool_, [this, session = std::move(session), name = std::move(name),
+                                  file = std::move(file), reply = std::move(reply)] {
+    probes_waiting_.fetch_sub(1, std::memory_order_relaxed);
+    Result<VoiceInput> kept = Error{Errc::unavailable, "the server has no memory for that now"};
+    try {
+      kept = keep_upload(session, name, file->get());
+    } catch (const std::exception& error) {
+      log::error("exception in a probe what={}", log::value(error.what()));
+    }
+    reply(std::move(kept));
+  });
 }
 
 // ---- From any thread ----
@@ -424,8 +484,9 @@ const storage::AudioFiles& SpeechLoop::files() const noexcept {
   return impl_->around_.files;
 }
 
-Result<VoiceInput> SpeechLoop::keep_upload(const SessionId& session, std::string name, int file) {
-  return impl_->keep_upload(session, std::move(name), file);
+void SpeechLoop::keep_upload(SessionId session, std::string name,
+                             std::shared_ptr<const UniqueFd> file, KeptReply reply) {
+  impl_->keep_upload_later(std::move(session), std::move(name), std::move(file), std::move(reply));
 }
 
 }  // namespace parlance::actors

@@ -1,8 +1,9 @@
 // Turns recordings into text and answers into speech: by the configured provider, else offline by
 // the programs of this machine; and keeps the recordings. Also what uploads are looked into with.
 //
-// Thread: one of its own, an event loop, for what the provider says; workers for what blocks. Every
-// call below may come from any thread. Owned by actor_tree.
+// Thread: one of its own, an event loop, for what the provider says; two pools, one for hearing and
+// speaking offline and for what ends any speech, one for looking into recordings, which strangers
+// may make take long. Every call below may come from any thread. Owned by actor_tree.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "actors/session_gateway.h"
 #include "agent/turn.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "llm/options.h"
 #include "schemas/audio.h"
 #include "schemas/ids.h"
@@ -61,9 +63,13 @@ class SpeechLoop {
   /// Ends a call. Unknown: no effect.
   void cancel(Call call);
 
-  /// Looks into an upload and, where it is audio that plays, makes it durable under `name`. Blocks;
-  /// a worker's. Errors: unsupported, unprocessable, too_large, unavailable.
-  Result<VoiceInput> keep_upload(const SessionId& session, std::string name, int file);
+  using KeptReply = std::function<void(Result<VoiceInput>)>;
+
+  /// Looks into an upload and, where it is audio that plays, makes it durable under `name`. `reply`
+  /// is called once, on any thread. Errors: unsupported, unprocessable, too_large, unavailable
+  /// (also where too many wait for it).
+  void keep_upload(SessionId session, std::string name, std::shared_ptr<const UniqueFd> file,
+                   KeptReply reply);
 
   /// What is kept. Blocks.
   const storage::AudioFiles& files() const noexcept;

@@ -379,7 +379,7 @@ void Turn::finish_tools(std::vector<ToolResult> results, Effects& out) {
 }
 
 void Turn::answer(ModelAnswer answer, Effects& out) {
-  if (answer.text.empty()) {
+  if (answer.text.find_first_not_of(" \t\r\n") == std::string::npos) {
     fail(Errc::unavailable, "the model returned an empty answer", out);
     return;
   }

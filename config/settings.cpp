@@ -308,8 +308,8 @@ void choose_speech_provider(Section& section, llm::SpeechOptions& speech,
   if (speech.base_url.empty()) speech.base_url = llm::ProviderOptions().base_url;
 }
 
-void read_speech(Section section, llm::SpeechOptions& speech, actors::Options& sessions,
-                 const Environment& environment) {
+void read_speech(Section section, llm::SpeechOptions& speech, speech::Options& offline,
+                 actors::Options& sessions, const Environment& environment) {
   choose_speech_provider(section, speech, environment);
   section.read("ca_file", speech.ca_file);
   check_ca_file(section, "ca_file", speech.ca_file);
@@ -333,6 +333,7 @@ void read_speech(Section section, llm::SpeechOptions& speech, actors::Options& s
   section.read_bytes("text_bytes_max", speech.text_bytes_max, kKiB, 16 * kMiB);
   section.read("request_characters_max", speech.request_characters_max, 16, 1'000'000);
   section.read_bytes("speech_bytes_max", speech.speech_bytes_max, kKiB, 4 * kGiB);
+  offline.text_bytes_max = speech.text_bytes_max;
   section.read("offline_workers", sessions.speech_workers, 1, 256);
   section.read("offline_waiting_max", sessions.speech_waiting_max, 0, 100'000);
   section.finish();
@@ -387,7 +388,13 @@ void read_root(Section& root, Settings& out, const Environment& environment,
   read_limits(root.section("limits"), out.net, out.sessions, out.offline_speech);
   read_agent(root.section("agent"), out.agent);
   read_providers(root, out.models, environment);
-  read_speech(root.section("speech"), out.speech, out.sessions, environment);
+  read_speech(root.section("speech"), out.speech, out.offline_speech, out.sessions, environment);
+  if (!out.speech.base_url.empty() && out.net.audio_bytes_max > out.speech.upload_bytes_max) {
+    out.warnings.push_back(
+        {0,
+         "limits.audio_bytes_max is over speech.upload_bytes_max: recordings between the two are "
+         "taken, and then not heard"});
+  }
   read_storage(root.section("storage"), out.storage, out.sessions);
   read_documents(root.section("documents"), out.documents);
 }

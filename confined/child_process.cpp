@@ -125,7 +125,7 @@ Result<ChildProcess> ChildProcess::fork(Deadline deadline) {
   const bool heard = read_all_with_descriptor(socket_.get(), &answer, 1, received);
   UniqueFd pidfd(received);
   if (!heard) return Error{Errc::unavailable, "the child has closed its end"};
-  if (!pidfd) return Error{Errc::unavailable, "the child cannot fork"};
+  if (!pidfd) return Error{Errc::resource_exhausted, "the child cannot fork"};
   return ChildProcess(-1, std::move(pidfd), std::move(sockets->ours));
 }
 

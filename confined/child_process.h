@@ -37,9 +37,9 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&&) = delete;
   ~ChildProcess();
 
-  /// A new child of this one, which serves forks; waits until it is loaded. After a failure its
-  /// answer may still come: end it. Errors: deadline_exceeded; unavailable (it has ended, or the
-  /// system refuses).
+  /// A new child of this one, which serves forks; waits until it is loaded. Errors:
+  /// resource_exhausted (the system refuses, or the new one was killed at once); deadline_exceeded
+  /// and unavailable (it has ended), after which it is of no use.
   Result<ChildProcess> fork(Deadline deadline);
 
   /// Sends all of `bytes`. Errors: deadline_exceeded; unavailable (the child has closed its end, or

@@ -30,8 +30,8 @@ constexpr int kNotForked = 5;
 }  // namespace
 
 void serve_forks(const std::function<int()>& run) {
-  // Nobody waits for the children. One that ends before its pidfd is there has read nothing yet, so
-  // nobody could have made it end in time for another process to get its id.
+  // Nobody waits for the children. One that ends before its pidfd is there was sent nothing yet, so
+  // no stranger can make it end just in time for another process to get its id.
   struct sigaction unwaited {};
   unwaited.sa_handler = SIG_DFL;
   unwaited.sa_flags = SA_NOCLDWAIT;

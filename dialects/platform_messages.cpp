@@ -191,7 +191,7 @@ void ConversationReader::add(const RecordedEvent& event) {
   if (const auto* accepted = std::get_if<MessageAccepted>(&event.event)) {
     accept(event, *accepted);
   } else if (const auto* step = std::get_if<StepRecorded>(&event.event)) {
-    is_answer(*step) ? take_answer(event, *step) : take_voice(*step);
+    is_answer(*step) ? take_answer(event, *step) : take_voice(event, *step);
   } else if (const auto* ended = std::get_if<RunEnded>(&event.event)) {
     end(event, ended->message_id, status_of(ended->outcome), {}, ended->usage);
   } else if (const auto* failed = std::get_if<RunFailed>(&event.event)) {
@@ -248,7 +248,7 @@ void ConversationReader::take_answer(const RecordedEvent& event, const StepRecor
 }
 
 /// What was heard, or spoken.
-void ConversationReader::take_voice(const StepRecorded& step) {
+void ConversationReader::take_voice(const RecordedEvent& event, const StepRecorded& step) {
   const auto run = runs_.find(step.message_id);
   if (run == runs_.end()) return;
   if (step.type == StepType::transcript && run->second.user) {
@@ -259,6 +259,7 @@ void ConversationReader::take_voice(const StepRecorded& step) {
     Message& answer = items_[*run->second.answer];
     answer.audio = step.audio;
     answer.engine = step.engine;
+    answer.updated_at = event.time;
   }
 }
 
@@ -362,6 +363,7 @@ void RunReader::take(const RecordedEvent& event, const StepRecorded& step) {
   } else if (step.type == StepType::audio && answer_) {
     answer_->audio = step.audio;
     answer_->engine = step.engine;
+    answer_->updated_at = event.time;
   }
 }
 
@@ -412,8 +414,10 @@ void RetryReader::add(const RecordedEvent& event) {
   if (!user_ || message_of(event.event) != latest_) return;
   if (const auto* ended = std::get_if<RunEnded>(&event.event)) {
     user_->status = platform::status_of(ended->outcome);
-  } else {
+  } else if (const auto* failed = std::get_if<RunFailed>(&event.event)) {
     user_->status = MessageStatus::failed;
+    // It could not be spoken as it is: a model is asked for another one.
+    if (failed->code == Errc::unprocessable) answer_.clear();
   }
   next_.text = derived_id(session_, event);
 }

@@ -106,7 +106,7 @@ class ConversationReader {
   void accept(const RecordedEvent& event, const MessageAccepted& accepted);
   void join(Run& run, const MessageAccepted& accepted);
   void take_answer(const RecordedEvent& event, const StepRecorded& step);
-  void take_voice(const StepRecorded& step);
+  void take_voice(const RecordedEvent& event, const StepRecorded& step);
   void end(const RecordedEvent& event, const MessageId& message, MessageStatus status,
            const std::string& error, const ModelUsage& usage);
   std::optional<std::size_t> take(EventSeq seq, Message message);

@@ -646,7 +646,7 @@ void HttpConnection::allow_origin(const Incoming& incoming, HttpResponse& respon
   response.headers.emplace_back(
       "Access-Control-Expose-Headers",
       "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Link, Location, Retry-After, "
-      "X-Message-Id, X-Request-Id, X-Transcript-Id");
+      "X-Message-Id, X-Request-Id, X-Speech-Engine, X-Transcript-Id");
   response.headers.emplace_back("Vary", "Origin");
 }
 

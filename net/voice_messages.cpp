@@ -1,5 +1,6 @@
 #include "net/voice_messages.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -23,6 +24,8 @@ namespace platform = dialects::platform;
 using actors::RecordingFile;
 using actors::SpeechProgress;
 using dialects::Problem;
+
+constexpr int kServerErrors = 500;
 
 HttpResponse refused(const Problem& problem, const HttpRequest& request) {
   return to_response(problem, request.id);
@@ -145,8 +148,11 @@ asio::awaitable<std::variant<SubmittedMessage, Problem>> submit_voice(Core& core
   prepared.command.drawn_id = true;
   prepared.command.voice = std::make_shared<const VoiceInput>(std::move(*kept));
   auto submitted = co_await submit_message(core, std::move(prepared));
+  // Where it is not known whether the message is in the log, as after a failed sync, it stays.
   const auto* message = std::get_if<SubmittedMessage>(&submitted);
-  if (message == nullptr || message->run.text != name) {
+  const auto* problem = std::get_if<Problem>(&submitted);
+  const bool refused = problem != nullptr && problem->status < kServerErrors;
+  if (refused || (message != nullptr && message->run.text != name)) {
     core.gateway().platform().remove_recording(upload.session, name);
   }
   co_return submitted;
@@ -167,9 +173,12 @@ asio::awaitable<Result<RecordingFile>> read_recording(Core& core, const SessionI
 }
 
 void name_messages(HttpResponse& response, const SubmittedMessage& message,
-                   const std::string& answer) {
+                   const std::string& answer, const std::string& engine) {
   response.headers.emplace_back("X-Message-Id", answer);
   response.headers.emplace_back("X-Transcript-Id", message.user.id);
+  const bool printable =
+      std::all_of(engine.begin(), engine.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (printable && !engine.empty()) response.headers.emplace_back("X-Speech-Engine", engine);
 }
 
 /// Of a run that has ended.
@@ -187,7 +196,7 @@ asio::awaitable<HttpResponse> answer_of_ended(Core& core, const HttpRequest& req
   if (!file) co_return refused(file.error(), request);
   response.content_type = "audio/mpeg";
   response.stream = std::make_shared<FileBody>(core, std::move(file->file), 0, file->bytes);
-  name_messages(response, message, answer.id);
+  name_messages(response, message, answer.id, answer.engine);
   co_return response;
 }
 
@@ -215,7 +224,7 @@ asio::awaitable<HttpResponse> answer_voice_message(Core& core, const HttpRequest
     response = co_await answer_of_ended(core, request, message, *following->ended);
   } else {
     response = {.status = 201, .content_type = "audio/mpeg"};
-    name_messages(response, message, following->spoken.name);
+    name_messages(response, message, following->spoken.name, following->spoken.engine);
     response.stream = std::make_shared<SpokenAnswer>(core, std::move(message), following);
   }
   if (replayed) response.headers.emplace_back("Idempotent-Replayed", "true");

@@ -104,11 +104,12 @@ void ChildPool::keep_filled() {
   mutex_.unlock();
 }
 
-/// A child of the program that runs, or else of one that is started for it.
+/// A child of the program that runs, or else of one that is started for it. Tried again once,
+/// unless the program does not even start.
 Result<ChildProcess> ChildPool::fork() {
   const bool was_there = program_.has_value();
   auto child = try_fork();
-  if (!child && was_there) return try_fork();
+  if (!child && (was_there || program_)) return try_fork();
   return child;
 }
 
@@ -129,6 +130,12 @@ Result<ChildProcess> ChildPool::try_fork() {
   }
   auto child = program_->fork(std::chrono::steady_clock::now() + kStartTimeout);
   if (child) return child;
+  if (child.error().code == Errc::resource_exhausted) {
+    // Its other children are at work.
+    log::error("the program for speech cannot fork task={}",
+               kTaskNames[static_cast<std::size_t>(task_)]);
+    return child;
+  }
   const int status = program_->end();
   program_.reset();
   log::error("the program for speech does not start or fork task={} status={} error={}",

@@ -19,7 +19,7 @@ struct Options {
   std::size_t memory_bytes_max = std::size_t{768} << 20;
 
   /// Wall time, and CPU time, for finding out about a file.
-  std::chrono::seconds probe_timeout{10};
+  std::chrono::seconds probe_timeout{5};
 
   /// Wall time, and CPU time, for recognising what is said in a file. The offline recogniser takes
   /// a quarter to the whole of the audio's own time.

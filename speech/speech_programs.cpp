@@ -133,11 +133,12 @@ class SpeechPrograms::Request {
       if (!child) return not_there();
       child_.emplace(std::move(*child));
       sent = hear_ready();
-      if (!sent && sent.error().code == Errc::deadline_exceeded) break;
-      if (!sent) continue;
-      sent_at_ = Clock::now();
-      sent = hand_over({size}, descriptor, text);
+      if (sent) {
+        sent_at_ = Clock::now();
+        sent = hand_over({size}, descriptor, text);
+      }
       if (sent) return {};
+      if (sent.error().code == Errc::deadline_exceeded) break;
     }
     if (sent_at_ != Clock::time_point()) return lost(sent.error());
     log::error("the program for speech cannot confine itself task={} error={}", name(),
@@ -180,7 +181,7 @@ class SpeechPrograms::Request {
  private:
   Status hear_ready() {
     char ready[kReady.size()];
-    const auto heard = child_->receive(ready, Clock::now() + kStartTimeout);
+    auto heard = child_->receive(ready, Clock::now() + kStartTimeout);
     if (heard && std::string_view(ready, sizeof ready) != kReady) {
       return Error{Errc::unavailable, "the child says something else"};
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -169,18 +170,22 @@ std::vector<pid_t> children() {
   return found;
 }
 
-bool status_says(pid_t child, const char* line) {
-  return test::read_file("/proc/" + std::to_string(child) + "/status").find(line) !=
-         std::string::npos;
+/// Empty once it is gone, which may be while it is read.
+std::string status_of(pid_t process) {
+  try {
+    return test::read_file("/proc/" + std::to_string(process) + "/status");
+  } catch (const std::exception&) {
+    return {};
+  }
 }
 
 bool is_confined(pid_t child) {
-  return status_says(child, "Seccomp:\t2");
+  return status_of(child).find("Seccomp:\t2") != std::string::npos;
 }
 
 /// Not even waiting to be reaped by whom it was left to.
 bool is_gone(pid_t process) {
-  const std::string status = test::read_file("/proc/" + std::to_string(process) + "/status");
+  const std::string status = status_of(process);
   return status.empty() || status.find("State:\tZ") != std::string::npos;
 }
 
