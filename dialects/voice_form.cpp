@@ -34,7 +34,7 @@ constexpr std::size_t kTextBytesMax = 256;
 constexpr std::size_t kNameBytesShown = 64;
 constexpr int kPartHeadersMax = 16;
 
-Problem malformed(std::string detail) {
+Problem malformed(const std::string& detail) {
   return {.status = 400, .detail = "the form cannot be read: " + detail};
 }
 

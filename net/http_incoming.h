@@ -28,11 +28,11 @@ inline std::string_view text(const boost::beast::flat_buffer& buffer) {
 /// A body of Beast's that is read into a string: as its string_body, but where the string is
 /// emptied now and then, so that no room is taken for the whole.
 struct ReceivedBody {
-  struct value_type {
+  struct value_type {  // NOLINT(readability-identifier-naming): as Beast calls it.
     std::string bytes;
     bool emptied = false;
   };
-  class reader {
+  class reader {  // NOLINT(readability-identifier-naming): as above.
    public:
     template <bool is_request, class Fields>
     reader(boost::beast::http::header<is_request, Fields>& /*header*/, value_type& body)
