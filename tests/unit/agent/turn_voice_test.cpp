@@ -12,13 +12,13 @@
 namespace parlance::agent {
 namespace {
 
-const Audio kRecording{"019a9a40-0001-7d33-a111-111111111111", "audio/ogg", 9'000,
-                       std::chrono::milliseconds(2'000)};
-const Audio kSpeech{"019a9a40-0002-7d33-a222-222222222222", "audio/mpeg", 12'345,
-                    std::chrono::milliseconds(1'500)};
+const Audio recording{"019a9a40-0001-7d33-a111-111111111111", "audio/ogg", 9'000,
+                      std::chrono::milliseconds(2'000)};
+const Audio speech{"019a9a40-0002-7d33-a222-222222222222", "audio/mpeg", 12'345,
+                   std::chrono::milliseconds(1'500)};
 
 VoiceInput said(std::string answer = {}) {
-  return {kRecording, "ar", "digest", {}, std::move(answer)};
+  return {recording, "ar", "digest", {}, std::move(answer)};
 }
 
 /// A turn on a voice message of a session with the agent "Guide", whose voice is "echo".
@@ -73,7 +73,7 @@ struct Fixture {
 TEST_CASE("a voice message is heard before a model is called") {
   Fixture f;
   f.begin(said());
-  CHECK(f.only<Transcribe>().audio == kRecording);
+  CHECK(f.only<Transcribe>().audio == recording);
   CHECK(f.only<Transcribe>().language == "ar");
 }
 
@@ -116,10 +116,10 @@ TEST_CASE("an answer to a voice message is durable before it is spoken") {
 TEST_CASE("the run of a voice message ends together with what was spoken") {
   Fixture f;
   f.reach_speech();
-  f.step(Spoken{kSpeech, "a voice"});
+  f.step(Spoken{speech, "a voice"});
   const StepRecorded& step = f.recorded_step(2);
   CHECK(step.type == StepType::audio);
-  CHECK(step.audio == kSpeech);
+  CHECK(step.audio == speech);
   CHECK(step.engine == "a voice");
   CHECK(step.text == "audio/mpeg, 1.5 s, 12345 bytes, spoken by a voice");
   const auto& end = std::get<RunEnded>(f.only<Record>().events.back());
@@ -195,14 +195,14 @@ TEST_CASE("what speech comes to after its run has ended is not heard of") {
   Fixture f;
   f.reach_speech();
   f.step(CancelAsked{});
-  CHECK(f.step(Spoken{kSpeech, "a voice"}).empty());
+  CHECK(f.step(Spoken{speech, "a voice"}).empty());
   CHECK(f.step(SpeechFailed{Errc::unavailable, "late"}).empty());
 }
 
 TEST_CASE("the exchange of a voice message is its texts") {
   Fixture f;
   f.reach_speech();
-  f.step(Spoken{kSpeech, "a voice"});
+  f.step(Spoken{speech, "a voice"});
   const auto exchange = f.turn->exchange();
   REQUIRE(exchange.size() == 2);
   CHECK(exchange[0].text == "question");

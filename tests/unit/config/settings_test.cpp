@@ -374,6 +374,7 @@ TEST_CASE("every problem of speech is told with its line") {
                             "3: speech.base_url must begin with http:// or https://",
                             "4: speech.api_key names MISSING, which is not set",
                             "5: speech.tries_max must be a whole number from 1 to 100",
+                            // NOLINTNEXTLINE(bugprone-suspicious-missing-comma)
                             "6: speech.first_byte_timeout must be a duration from 10ms to 3600s, "
                             "such as 250ms, 30s or 5m"});
 }

@@ -103,7 +103,7 @@ struct Fixture {
     const bool failed =
         transcripts.empty() ? spoken.at(1).has_error() : transcripts.at(1).has_error();
     REQUIRE(failed);
-    const Error out = transcripts.empty() ? spoken.at(1).error() : transcripts.at(1).error();
+    Error out = transcripts.empty() ? spoken.at(1).error() : transcripts.at(1).error();
     CHECK(out.detail.find("secret") == std::string::npos);
     return out;
   }
@@ -148,7 +148,7 @@ std::size_t peak_mib() {
   return kib >> 10;
 }
 
-ScriptedUpstream::Script always(Reply reply) {
+ScriptedUpstream::Script always(const Reply& reply) {
   return [reply](int, const std::string&) { return reply; };
 }
 

@@ -80,8 +80,9 @@ struct World {
 
   Status wait(asio::awaitable<Status> work) {
     std::optional<Status> result;
-    asio::co_spawn(io, std::move(work),
-                   [&result](const std::exception_ptr&, Status status) { result = status; });
+    asio::co_spawn(io, std::move(work), [&result](const std::exception_ptr&, Status status) {
+      result = std::move(status);
+    });
     io.restart();
     io.run();
     REQUIRE(result);

@@ -16,9 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const SessionId kSession{"019a9a3f-10aa-7c22-8b11-6f5e4d3c2b1a"};
-const std::string kName = "019a9a40-0001-7d33-a111-111111111111";
-const std::string kOther = "019a9a40-0002-7d33-a222-222222222222";
+const SessionId some_session{"019a9a3f-10aa-7c22-8b11-6f5e4d3c2b1a"};
+const std::string some_name = "019a9a40-0001-7d33-a111-111111111111";
+const std::string other_name = "019a9a40-0002-7d33-a222-222222222222";
 
 class Fixture {
  public:
@@ -33,7 +33,7 @@ class Fixture {
     return files_->keep(file->get(), session, {name, type, bytes.size(), {}});
   }
   std::string read(const std::string& name) const {
-    const auto audio = files_->read(kSession, name);
+    const auto audio = files_->read(some_session, name);
     if (!audio) return "error: " + std::string(to_string(audio.error().code));
     std::string bytes(static_cast<std::size_t>(audio->bytes), '\0');
     REQUIRE(::pread(audio->file->get(), bytes.data(), bytes.size(), 0) ==
@@ -60,19 +60,19 @@ class Fixture {
 
 TEST_CASE("a recording that was kept is read with its type") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  REQUIRE(f.keep(kSession, kOther, "two", "audio/wav").has_value());
-  CHECK(f.read(kName) == "audio/mpeg one");
-  CHECK(f.read(kOther) == "audio/wav two");
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  REQUIRE(f.keep(some_session, other_name, "two", "audio/wav").has_value());
+  CHECK(f.read(some_name) == "audio/mpeg one");
+  CHECK(f.read(other_name) == "audio/wav two");
 }
 
 TEST_CASE("recordings are for their owner alone") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
   struct stat folder {};
   struct stat file {};
-  REQUIRE(::stat((f.path() / kSession.text).c_str(), &folder) == 0);
-  REQUIRE(::stat((f.path() / kSession.text / (kName + ".mp3")).c_str(), &file) == 0);
+  REQUIRE(::stat((f.path() / some_session.text).c_str(), &folder) == 0);
+  REQUIRE(::stat((f.path() / some_session.text / (some_name + ".mp3")).c_str(), &file) == 0);
   CHECK((folder.st_mode & 0777) == 0700);
   CHECK((file.st_mode & 0777) == 0600);
 }
@@ -89,48 +89,48 @@ TEST_CASE("a file that is not kept leaves nothing") {
 
 TEST_CASE("a recording takes the place of one that a crash has left") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  REQUIRE(f.keep(kSession, kName, "two").has_value());
-  CHECK(f.read(kName) == "audio/mpeg two");
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  REQUIRE(f.keep(some_session, some_name, "two").has_value());
+  CHECK(f.read(some_name) == "audio/mpeg two");
   CHECK(f.count() == 1);
 }
 
 TEST_CASE("what is not there is not found, whatever it is called") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  CHECK(f.read(kOther) == "error: not_found");
-  CHECK(f.read("../" + kSession.text + "/" + kName) == "error: not_found");
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  CHECK(f.read(other_name) == "error: not_found");
+  CHECK(f.read("../" + some_session.text + "/" + some_name) == "error: not_found");
   CHECK(f.read("") == "error: not_found");
-  CHECK_FALSE(f.files().read({".."}, kName).has_value());
+  CHECK_FALSE(f.files().read({".."}, some_name).has_value());
 }
 
 TEST_CASE("a recording is removed, and with the last one its folder") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  REQUIRE(f.keep(kSession, kOther, "two").has_value());
-  REQUIRE(f.files().remove(kSession, kName).has_value());
-  CHECK(f.read(kName) == "error: not_found");
-  CHECK(f.read(kOther) == "audio/mpeg two");
-  REQUIRE(f.files().remove(kSession, kOther).has_value());
-  CHECK_FALSE(fs::exists(f.path() / kSession.text));
-  CHECK(f.files().remove(kSession, kOther).has_value());
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  REQUIRE(f.keep(some_session, other_name, "two").has_value());
+  REQUIRE(f.files().remove(some_session, some_name).has_value());
+  CHECK(f.read(some_name) == "error: not_found");
+  CHECK(f.read(other_name) == "audio/mpeg two");
+  REQUIRE(f.files().remove(some_session, other_name).has_value());
+  CHECK_FALSE(fs::exists(f.path() / some_session.text));
+  CHECK(f.files().remove(some_session, other_name).has_value());
 }
 
 TEST_CASE("all recordings of a session are erased, and no others") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  REQUIRE(f.keep({"other"}, kName, "two").has_value());
-  REQUIRE(f.files().erase(kSession).has_value());
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  REQUIRE(f.keep({"other"}, some_name, "two").has_value());
+  REQUIRE(f.files().erase(some_session).has_value());
   CHECK(f.count() == 1);
-  CHECK(f.files().read({"other"}, kName).has_value());
-  CHECK(f.files().erase(kSession).has_value());
+  CHECK(f.files().read({"other"}, some_name).has_value());
+  CHECK(f.files().erase(some_session).has_value());
 }
 
 TEST_CASE("what is read while it is erased stays readable to its end") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  const auto audio = f.files().read(kSession, kName);
-  REQUIRE(f.files().erase(kSession).has_value());
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  const auto audio = f.files().read(some_session, some_name);
+  REQUIRE(f.files().erase(some_session).has_value());
   char byte = 0;
   CHECK(::pread(audio->file->get(), &byte, 1, 2) == 1);
   CHECK(byte == 'e');
@@ -138,21 +138,21 @@ TEST_CASE("what is read while it is erased stays readable to its end") {
 
 TEST_CASE("a sweep removes what belongs to no session") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "one").has_value());
-  REQUIRE(f.keep({"gone"}, kName, "two").has_value());
+  REQUIRE(f.keep(some_session, some_name, "one").has_value());
+  REQUIRE(f.keep({"gone"}, some_name, "two").has_value());
   const Status swept = f.files().sweep(
-      std::chrono::hours(1), [](const SessionId& id) { return id == kSession; },
+      std::chrono::hours(1), [](const SessionId& id) { return id == some_session; },
       [] { return true; });
   CHECK(swept.has_value());
   CHECK(f.count() == 1);
-  CHECK(f.read(kName) == "audio/mpeg one");
+  CHECK(f.read(some_name) == "audio/mpeg one");
 }
 
 TEST_CASE("a sweep removes what is too old, and keeps everything where there is no age") {
   const Fixture f;
-  REQUIRE(f.keep(kSession, kName, "old").has_value());
-  REQUIRE(f.keep(kSession, kOther, "new").has_value());
-  const fs::path old = f.path() / kSession.text / (kName + ".mp3");
+  REQUIRE(f.keep(some_session, some_name, "old").has_value());
+  REQUIRE(f.keep(some_session, other_name, "new").has_value());
+  const fs::path old = f.path() / some_session.text / (some_name + ".mp3");
   fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(2));
   const auto sweep = [&](std::chrono::milliseconds age) {
     return f.files().sweep(
@@ -161,13 +161,13 @@ TEST_CASE("a sweep removes what is too old, and keeps everything where there is 
   CHECK(sweep({}).has_value());
   CHECK(f.count() == 2);
   CHECK(sweep(std::chrono::hours(1)).has_value());
-  CHECK(f.read(kName) == "error: not_found");
-  CHECK(f.read(kOther) == "audio/mpeg new");
+  CHECK(f.read(some_name) == "error: not_found");
+  CHECK(f.read(other_name) == "audio/mpeg new");
 }
 
 TEST_CASE("a sweep ends when it is told to") {
   const Fixture f;
-  REQUIRE(f.keep({"gone"}, kName, "two").has_value());
+  REQUIRE(f.keep({"gone"}, some_name, "two").has_value());
   CHECK(f.files()
             .sweep(
                 {}, [](const SessionId&) { return false; }, [] { return false; })
