@@ -1,0 +1,229 @@
+// The chat page: which chat is open, and the dialogs above it.
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { language } from "../shared/appearance";
+import { apiKey, signInWanted } from "../shared/http";
+import { number } from "../shared/i18n";
+import { Icon } from "../shared/icons";
+import { SignIn } from "../shared/sign_in";
+import { useStore } from "../shared/store";
+import { AgentEditor, AgentList } from "./agent_editor";
+import { loadAgents } from "./agents";
+import { type Chat, chatOf, chats, findSession, forgetChats, loadSessions } from "./chats";
+import type { ComposerHandle } from "./composer";
+import { Conversation, FILE_BYTES_MAX, store } from "./conversation";
+import { Delete, Rename, Shortcuts } from "./dialogs";
+import { newDocumentsChat } from "./documents";
+import { DropTarget } from "./drop_target";
+import { cache, ChatSession, sayFirst } from "./session";
+import { Sidebar } from "./sidebar";
+import { Start } from "./start";
+import { t, useTranslate } from "./texts";
+
+type Open =
+  | { what: "rename" | "delete"; chat: Chat }
+  | { what: "agents" | "shortcuts" }
+  | { what: "agent"; id: string | null; back: boolean };
+
+function chatInAddress(): string | null {
+  return /^#\/c\/([A-Za-z0-9._~-]{1,128})$/.exec(location.hash)?.[1] ?? null;
+}
+
+function refresh(): void {
+  // What cannot be had now is asked for again when the page is looked at again.
+  void loadAgents().catch(() => {});
+  void loadSessions().catch(() => {});
+}
+
+const tooLarge = (file: File) => t("tooLarge", { name: file.name, max: number(FILE_BYTES_MAX >> 20, { style: "unit", unit: "megabyte" }) });
+
+export function App() {
+  const t = useTranslate();
+  const tongue = useStore(language);
+  const all = useStore(chats);
+  const wantsKey = useStore(signInWanted);
+  const [id, setId] = useState(chatInAddress);
+  const [missing, setMissing] = useState<string | null>(null);
+  const [menu, setMenu] = useState(false);
+  const [open, setOpen] = useState<Open | null>(null);
+  const [said, announce] = useState("");
+  const composer = useRef<ComposerHandle>(null);
+  const searchBox = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    const onHash = () => setId(chatInAddress());
+    addEventListener("hashchange", onHash);
+    return () => removeEventListener("hashchange", onHash);
+  }, []);
+
+  useEffect(() => {
+    refresh();
+    const onLook = () => document.visibilityState === "visible" && refresh();
+    document.addEventListener("visibilitychange", onLook);
+    const unwatch = apiKey.watch((key) => key && refresh());
+    return () => {
+      document.removeEventListener("visibilitychange", onLook);
+      unwatch();
+    };
+  }, []);
+
+  const chat = id === null ? undefined : all.find((each) => each.id === id);
+  useEffect(() => {
+    setMissing(null);
+    if (id === null || chatOf(id)) return;
+    findSession(id).then(
+      (found) => !found && setMissing(id),
+      () => setMissing(id),
+    );
+  }, [id, wantsKey]);
+
+  const known = chat?.id;
+  const session = useMemo(() => (known === undefined ? null : new ChatSession(chatOf(known)!)), [known]);
+  useEffect(() => () => session?.close(), [session]);
+
+  useEffect(() => {
+    document.title = chat?.title ? `${chat.title} – ${t("app")}` : t("app");
+  }, [chat?.title, tongue]);
+  useEffect(() => {
+    // A phone's keyboard would cover what is to be read.
+    if (!open && matchMedia("(pointer: fine)").matches) composer.current?.focus();
+  }, [known, open === null]);
+
+  const start = useCallback(() => {
+    location.hash = "#/";
+    setMenu(false);
+    setTimeout(() => composer.current?.focus());
+  }, []);
+  const begun = useCallback((fresh: Chat, first: { text?: string; files?: File[] }) => {
+    if (first.text) sayFirst(fresh, first.text);
+    location.hash = `#/c/${fresh.id}`;
+    if (first.files) void store(fresh, first.files, tooLarge);
+  }, []);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const control = event.ctrlKey || event.metaKey;
+      const writing = event.target instanceof HTMLElement && /^(INPUT|TEXTAREA)$/.test(event.target.tagName);
+      if (document.querySelector("dialog[open]")) return;
+      const act = (action: () => void) => {
+        event.preventDefault();
+        action();
+      };
+      if (control && event.code === "KeyK") {
+        act(() => {
+          setMenu(true);
+          setTimeout(() => searchBox.current?.focus());
+        });
+      } else if (control && event.altKey && event.code === "KeyN") {
+        act(start);
+      } else if (!writing && !control && event.key === "/") {
+        act(() => composer.current?.focus());
+      } else if (!writing && event.key === "?") {
+        act(() => setOpen({ what: "shortcuts" }));
+      } else if (event.key === "Escape" && menu) {
+        setMenu(false);
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [menu, start]);
+
+  const signOut = () => {
+    apiKey.set(null);
+    forgetChats();
+    void cache.forgetAll().catch(() => {});
+    location.hash = "#/";
+    signInWanted.set(true);
+  };
+  const close = () => setOpen(null);
+  const startWith = (files: File[]) =>
+    void newDocumentsChat(files[0]!.name).then(
+      (fresh) => begun(fresh, { files }),
+      () => announce(t("unreachable")),
+    );
+
+  return (
+    <div class={menu ? "page menu-open" : "page"}>
+      <a class="skip" href="#message" onClick={(event) => {
+        event.preventDefault();
+        composer.current?.focus();
+      }}>
+        {t("skip")}
+      </a>
+      <Sidebar
+        current={id}
+        searchBox={searchBox}
+        onRename={(chat) => setOpen({ what: "rename", chat })}
+        onDelete={(chat) => setOpen({ what: "delete", chat })}
+        onAgents={() => setOpen({ what: "agents" })}
+        onShortcuts={() => setOpen({ what: "shortcuts" })}
+        onSignOut={signOut}
+        onClose={() => setMenu(false)}
+      />
+      <div class="veil" onClick={() => setMenu(false)} />
+      <DropTarget
+        class="main"
+        text={t(chat ? (chat.kind === "documents" ? "dropHere" : "dropElsewhere") : "dropNew")}
+        onFiles={chat ? (chat.kind === "documents" ? (files) => void store(chat, files, tooLarge) : undefined) : startWith}
+      >
+        {session && chat ? (
+          <Conversation key={chat.id} session={session} chat={chat} composer={composer} onMenu={() => setMenu(true)} announce={announce} />
+        ) : id === null ? (
+          <Start composer={composer} onMenu={() => setMenu(true)} onNewAgent={() => setOpen({ what: "agent", id: null, back: false })} onBegun={begun} />
+        ) : (
+          <div class="conversation">
+            <header class="head only-narrow">
+              <button type="button" class="quiet icon-button" aria-label={t("openMenu")} onClick={() => setMenu(true)}>
+                <Icon name="menu" />
+              </button>
+            </header>
+            <div class="empty">
+              {missing === id ? (
+                <>
+                  <h1>{t("gone")}</h1>
+                  <p class="faint">{t("goneHint")}</p>
+                  <a class="button" href="#/">{t("newChat")}</a>
+                </>
+              ) : (
+                <p class="faint">{t("loading")}</p>
+              )}
+            </div>
+          </div>
+        )}
+      </DropTarget>
+
+      {open?.what === "rename" && <Rename chat={open.chat} onClose={close} />}
+      {open?.what === "delete" && (
+        <Delete
+          chat={open.chat}
+          onClose={close}
+          onDeleted={() => {
+            close();
+            if (open.chat.id === id) location.hash = "#/";
+          }}
+        />
+      )}
+      {open?.what === "agents" && (
+        <AgentList onClose={close} onNew={() => setOpen({ what: "agent", id: null, back: true })} onEdit={({ id }) => setOpen({ what: "agent", id, back: true })} />
+      )}
+      {open?.what === "agent" && (
+        <AgentEditor
+          key={open.id}
+          id={open.id}
+          onClose={() => setOpen(open.back ? { what: "agents" } : null)}
+          onDone={() => setOpen(open.back ? { what: "agents" } : null)}
+        />
+      )}
+      {open?.what === "shortcuts" && <Shortcuts onClose={close} />}
+      {wantsKey && (
+        <SignIn
+          key={tongue}
+          probe="/api/v1/agent?limit=1"
+          texts={{ title: t("signIn"), hint: t("signInHint"), label: t("apiKey"), wrong: t("signInWrong"), unreachable: t("unreachable"), close: t("close") }}
+        />
+      )}
+      <div class="hidden" aria-live="polite">
+        {said}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,178 @@
+// The list of chats: those kept in this browser, and the sessions of the agent platform with them.
+import { call, newId, Refusal } from "../shared/http";
+import { kept, Store } from "../shared/store";
+
+export type Kind = "plain" | "agent" | "documents";
+
+export interface StoredFile {
+  name: string;
+  at: number;
+}
+
+export interface Chat {
+  id: string;
+  kind: Kind;
+  /** Empty until something was said. */
+  title: string;
+  agentId?: string;
+  /** Opens the session of a documents chat again. */
+  secret?: string;
+  files?: StoredFile[];
+  createdAt: number;
+  /** When something was said last, as far as this browser knows. */
+  updatedAt: number;
+}
+
+interface Session {
+  id: string;
+  agent_id: string;
+  title: string | null;
+  metadata: Record<string, unknown>;
+  created_at: string;
+  updated_at: string;
+}
+
+interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+const PAGE = 100;
+const keptChats = kept("parlance.chats");
+
+export const chats = new Store<readonly Chat[]>(read(keptChats.get()));
+/** Where the platform's list goes on; null when all of it is here. */
+export const moreSessions = new Store<string | null>(null);
+
+function read(text: string | null): Chat[] {
+  try {
+    const list = JSON.parse(text ?? "[]");
+    return Array.isArray(list) ? list.filter((each) => typeof each?.id === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Changes what is kept, on top of what other tabs kept meanwhile. */
+function change(changed: (list: Chat[]) => Chat[]): void {
+  const list = changed(read(keptChats.get()) || [...chats.get()]);
+  keptChats.set(JSON.stringify(list));
+  chats.set(list);
+}
+
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === "parlance.chats") chats.set(read(newValue));
+});
+
+export function chatOf(id: string): Chat | undefined {
+  return chats.get().find((each) => each.id === id);
+}
+
+export function addChat(chat: Chat): void {
+  change((list) => [chat, ...list.filter((each) => each.id !== chat.id)]);
+}
+
+export function changeChat(id: string, changes: Partial<Chat>): void {
+  change((list) => list.map((each) => (each.id === id ? { ...each, ...changes } : each)));
+}
+
+/** Moves a chat to the top: something was said in it at that time. */
+export function touchChat(id: string, at: number): void {
+  const chat = chatOf(id);
+  if (chat && at > chat.updatedAt) changeChat(id, { updatedAt: at });
+}
+
+/** The first words, on one line. */
+export function titleOf(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  if (line.length <= 60) return line;
+  const cut = line.slice(0, 60);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), 40))}…`;
+}
+
+export function newPlainChat(title: string): Chat {
+  const now = Date.now();
+  const chat: Chat = { id: newId(), kind: "plain", title, createdAt: now, updatedAt: now };
+  addChat(chat);
+  return chat;
+}
+
+function fromSession(session: Session, known: Chat | undefined): Chat {
+  const created = Date.parse(session.created_at);
+  return {
+    id: session.id,
+    kind: "agent",
+    title: session.title ?? "",
+    agentId: session.agent_id,
+    createdAt: created,
+    updatedAt: Math.max(known?.updatedAt ?? 0, Date.parse(session.updated_at)),
+  };
+}
+
+export async function newAgentChat(agentId: string, title: string, key: string): Promise<Chat> {
+  const session = await call<Session>("POST", "/api/v1/session", {
+    body: { agent_id: agentId, title: title || null },
+    headers: { "Idempotency-Key": key },
+  });
+  const chat = { ...fromSession(session, undefined), updatedAt: Date.now() };
+  addChat(chat);
+  return chat;
+}
+
+/** Takes over what the platform has: the newest page, or the one after those that are here. */
+export async function loadSessions(more = false): Promise<void> {
+  const cursor = more ? moreSessions.get() : null;
+  if (more && !cursor) return;
+  const query = new URLSearchParams({ limit: String(PAGE), ...(cursor && { cursor }) });
+  const page = await call<Page<Session>>("GET", `/api/v1/session?${query}`);
+  const there = new Map(page.items.map((each) => [each.id, each]));
+  // Of what a whole page spans, all that it does not name has been deleted.
+  const oldest = page.next_cursor === null ? 0 : Date.parse(page.items.at(-1)?.created_at ?? "") || Date.now();
+  change((list) => {
+    const known = new Map(list.map((each) => [each.id, each]));
+    const left = list.filter((each) => !there.has(each.id) && (more || each.kind !== "agent" || each.createdAt < oldest));
+    return [...page.items.map((each) => fromSession(each, known.get(each.id))), ...left];
+  });
+  moreSessions.set(page.next_cursor);
+}
+
+/** One that a link names and this browser does not know. */
+export async function findSession(id: string): Promise<Chat | undefined> {
+  if (!/^[0-9a-f-]{36}$/.test(id)) return undefined;
+  try {
+    const chat = fromSession(await call<Session>("GET", `/api/v1/session/${id}`), undefined);
+    addChat(chat);
+    return chat;
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+export async function renameChat(chat: Chat, title: string): Promise<void> {
+  if (chat.kind === "agent") {
+    const session = await call<Session>("GET", `/api/v1/session/${chat.id}`);
+    await call("PUT", `/api/v1/session/${chat.id}`, {
+      body: { agent_id: session.agent_id, title, metadata: session.metadata },
+    });
+  }
+  changeChat(chat.id, { title });
+}
+
+/** Deletes a platform's session on the server; of others only this browser's knowledge goes. */
+export async function deleteChat(chat: Chat): Promise<void> {
+  if (chat.kind === "agent") {
+    try {
+      await call("DELETE", `/api/v1/session/${chat.id}`);
+    } catch (error) {
+      if (!(error instanceof Refusal && error.status === 404)) throw error;
+    }
+  }
+  change((list) => list.filter((each) => each.id !== chat.id));
+}
+
+export function forgetChats(): void {
+  keptChats.set(null);
+  chats.set([]);
+  moreSessions.set(null);
+}

@@ -1,0 +1,119 @@
+// A chat that is to begin: who answers, and the first message.
+import { useRef, useState } from "preact/hooks";
+import { newId, Refusal } from "../shared/http";
+import { Icon, type IconName } from "../shared/icons";
+import { kept, useStore } from "../shared/store";
+import { agents } from "./agents";
+import { type Chat, newAgentChat, newPlainChat, titleOf } from "./chats";
+import { Composer, type ComposerHandle } from "./composer";
+import { newDocumentsChat } from "./documents";
+import { useTranslate } from "./texts";
+
+interface Props {
+  composer: preact.RefObject<ComposerHandle>;
+  onMenu: () => void;
+  onNewAgent: () => void;
+  /** The chat is there; what is to happen in it first. */
+  onBegun: (chat: Chat, first: { text?: string; files?: File[] }) => void;
+}
+
+const PLAIN = "plain";
+const DOCUMENTS = "documents";
+const keptChoice = kept("parlance.answerer");
+
+export function Start({ composer, onMenu, onNewAgent, onBegun }: Props) {
+  const t = useTranslate();
+  const all = useStore(agents);
+  const [choice, setChoice] = useState(keptChoice.get() ?? PLAIN);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [beginning, setBeginning] = useState(false);
+  // The same for every try, so that none makes a second session.
+  const key = useRef(newId());
+  const chosen = choice === DOCUMENTS || all?.some((agent) => agent.id === choice) ? choice : PLAIN;
+
+  const choose = (id: string) => {
+    setChoice(id);
+    keptChoice.set(id);
+    composer.current?.focus();
+  };
+  const begin = async (kind: string, first: { text?: string; files?: File[] }) => {
+    if (beginning) return;
+    setBeginning(true);
+    setProblem(null);
+    const title = titleOf(first.text ?? first.files?.map((file) => file.name).join(", ") ?? "");
+    try {
+      const chat = await (kind === DOCUMENTS ? newDocumentsChat(title) : kind === PLAIN ? newPlainChat(title) : newAgentChat(kind, title, key.current));
+      key.current = newId();
+      onBegun(chat, first);
+    } catch (error) {
+      setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error));
+      setBeginning(false);
+      if (first.text) composer.current?.edit(first.text);
+    }
+  };
+
+  return (
+    <div class="conversation start">
+      <header class="head only-narrow">
+        <button type="button" class="quiet icon-button" aria-label={t("openMenu")} onClick={onMenu}>
+          <Icon name="menu" />
+        </button>
+        <div class="head-text">
+          <span class="head-name">{t("newChat")}</span>
+        </div>
+      </header>
+      <div class="start-body">
+        <h1>{t("hello")}</h1>
+        <Composer
+          handle={composer}
+          draft="new"
+          busy={false}
+          problem={problem}
+          onSend={(text) => void begin(chosen, { text })}
+          onFiles={chosen === DOCUMENTS ? (files) => void begin(DOCUMENTS, { files }) : undefined}
+        />
+        <fieldset class="answerers">
+          <legend class="faint">{t("whoAnswers")}</legend>
+          <div class="answerer-list">
+            <Answerer id={PLAIN} chosen={chosen} icon="chat" name={t("assistant")} hint={t("plainHint")} onChoose={choose} />
+            <Answerer id={DOCUMENTS} chosen={chosen} icon="sources" name={t("documentsChat")} hint={t("documentsHint")} onChoose={choose} />
+            {all?.map((agent) => (
+              <Answerer key={agent.id} id={agent.id} chosen={chosen} icon="agent" name={agent.name} hint={agent.description || agent.prompt} onChoose={choose} />
+            ))}
+            <button type="button" class="answerer add" onClick={onNewAgent}>
+              <Icon name="plus" />
+              <span class="answerer-text">
+                <span class="answerer-name">{t("newAgent")}</span>
+                <span class="faint answerer-hint">{t("newAgentHint")}</span>
+              </span>
+            </button>
+          </div>
+        </fieldset>
+      </div>
+    </div>
+  );
+}
+
+function Answerer({ id, chosen, icon, name, hint, onChoose }: {
+  id: string;
+  chosen: string;
+  icon: IconName;
+  name: string;
+  hint: string;
+  onChoose: (id: string) => void;
+}) {
+  return (
+    <label class={id === chosen ? "answerer chosen" : "answerer"}>
+      <input type="radio" name="answerer" class="hidden" checked={id === chosen} onChange={() => onChoose(id)} />
+      <Icon name={icon} />
+      <span class="answerer-text">
+        <span class="answerer-name" dir="auto">
+          {name}
+        </span>
+        <span class="faint answerer-hint" dir="auto">
+          {hint}
+        </span>
+      </span>
+    </label>
+  );
+}

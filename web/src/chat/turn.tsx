@@ -1,0 +1,265 @@
+// One message of the user with what came of it.
+import { Component } from "preact";
+import { useState } from "preact/hooks";
+import { clock, duration, moment, number } from "../shared/i18n";
+import { Icon, type IconName } from "../shared/icons";
+import { useStore } from "../shared/store";
+import { answerOf, type Phase, type Run, type Unsent } from "../stream";
+import { Activities } from "./activity";
+import { Answer } from "./answer";
+import type { Chat } from "./chats";
+import { sourcesOf, tookOf } from "./steps";
+import { t, useTranslate } from "./texts";
+import { playing, type Recorded, toggle, type VoiceOfRun } from "./voice";
+
+export interface TurnActions {
+  cancel: (run: Run) => void;
+  retry: (run: Run) => void;
+  edit: (text: string) => void;
+  sources: (run: Run) => void;
+}
+
+interface Props {
+  chat: Chat;
+  run: Run;
+  phase: Phase;
+  voice: VoiceOfRun | undefined;
+  sourcesOpen: boolean;
+  actions: TurnActions;
+}
+
+/** Drawn anew only when something of it has changed: there may be many, and deltas come often. */
+export class Turn extends Component<Props> {
+  override shouldComponentUpdate(next: Props) {
+    const now = this.props;
+    return (
+      next.run !== now.run || next.phase !== now.phase || next.voice !== now.voice || next.chat.kind !== now.chat.kind ||
+      next.sourcesOpen !== now.sourcesOpen || next.actions !== now.actions
+    );
+  }
+
+  override render(props: Props) {
+    return <Drawn {...props} />;
+  }
+}
+
+function Drawn({ chat, run, phase, voice, sourcesOpen, actions }: Props) {
+  const t = useTranslate();
+  const running = phase === "running";
+  const ended = run.outcome !== null;
+  const text = answerOf(run);
+  const spoken = run.text === "" || voice !== undefined;
+  const heard = spoken ? run.steps.find((step) => step.type === "TranscriptStep")?.text : undefined;
+  const question = run.text || heard || "";
+  const untouched = run.outcome === "cancelled" && run.steps.length === 0;
+  return (
+    <article class="turn" aria-busy={running}>
+      <div class="ask">
+        <h3 class="hidden">{t("you")}</h3>
+        <div class={phase === "waiting" ? "bubble faded" : "bubble"} dir="auto">
+          {spoken && (
+            <div class="voice-line">
+              {voice?.question ? <Player audio={voice.question} label={t("playRecording")} /> : <Icon name="mic" />}
+              {!heard && <span class="faint">{t("voiceMessage")}</span>}
+            </div>
+          )}
+          {question && <Question text={question} />}
+        </div>
+        <div class="turn-tools">
+          {phase === "waiting" ? (
+            <>
+              <span class="faint with-icon">
+                <Icon name="clock" />
+                {t("waiting")}
+              </span>
+              <Tool icon="close" label={t("removeQueued")} text={t("remove")} onClick={() => actions.cancel(run)} />
+            </>
+          ) : (
+            <>
+              <time class="faint on-hover" dateTime={new Date(run.at).toISOString()} title={moment(run.at)}>
+                {clock(run.at)}
+              </time>
+              {question && <CopyTool text={question} label={t("copyMessage")} hover />}
+              {question && <Tool icon="edit" label={t("editAgain")} onClick={() => actions.edit(question)} hover />}
+            </>
+          )}
+        </div>
+      </div>
+
+      {phase !== "waiting" && (
+        <div class="reply">
+          <h3 class="hidden">{t("assistant")}</h3>
+          <Activities run={run} running={running} />
+          {text ? <Answer run={run} text={text} done={ended || run.live === null} /> : null}
+          {running && !text && (
+            <div class="thinking faint">
+              <span class="spinner" />
+              {t("thinking")}
+            </div>
+          )}
+          {running && run.error && <Notice title={t("stalled")} text={run.error} />}
+          {run.outcome === "failed" && (
+            <Notice title={t("failed")} text={run.error ?? ""}>
+              <button type="button" class="small" onClick={() => actions.retry(run)}>
+                <Icon name="retry" />
+                {t("retry")}
+              </button>
+            </Notice>
+          )}
+          {run.outcome === "cancelled" && (
+            <div class="faint with-icon stopped">
+              <Icon name={untouched ? "close" : "stop"} />
+              {t(untouched ? "removed" : "stopped")}
+            </div>
+          )}
+          {ended && !untouched && <ReplyTools chat={chat} run={run} text={text} voice={voice} sourcesOpen={sourcesOpen} actions={actions} />}
+        </div>
+      )}
+    </article>
+  );
+}
+
+function ReplyTools({ chat, run, text, voice, sourcesOpen, actions }: Omit<Props, "phase"> & { text: string | null }) {
+  const sources = sourcesOf(run);
+  const took = tookOf(run);
+  const usage = run.usage;
+  return (
+    <div class="turn-tools">
+      {sources !== null && (
+        <button type="button" class="quiet small with-icon sources-button" aria-expanded={sourcesOpen} onClick={() => actions.sources(run)}>
+          <Icon name="sources" />
+          {t("sources", { n: sources.length })}
+        </button>
+      )}
+      {voice?.answer && <Player audio={voice.answer} label={t("playAnswer")} />}
+      {text && <CopyTool text={text} label={t("copyAnswer")} />}
+      {run.outcome !== "failed" && chat && <Tool icon="retry" label={t("retryHint")} onClick={() => actions.retry(run)} />}
+      <span class="faint meta">
+        {took !== null && <span title={t("took", { time: duration(took) })}>{duration(took)}</span>}
+        {usage && (
+          <span title={t("tokensOf", { in: usage.prompt_tokens, out: usage.completion_tokens })}>{t("tokens", { n: usage.total_tokens })}</span>
+        )}
+      </span>
+    </div>
+  );
+}
+
+const LONG_LINES = 14;
+const LONG_TEXT = 1200;
+
+function Question({ text }: { text: string }) {
+  const t = useTranslate();
+  const [all, showAll] = useState(false);
+  const long = text.length > LONG_TEXT || text.split("\n").length > LONG_LINES;
+  return (
+    <>
+      <div class={long && !all ? "said short" : "said"}>{text}</div>
+      {long && (
+        <button type="button" class="quiet small" aria-expanded={all} onClick={() => showAll(!all)}>
+          {t(all ? "showLess" : "showAll")}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** A message that the server is not known to have yet. */
+export function UnsentTurn({ message, offline, onRetry, onDiscard }: {
+  message: Unsent;
+  offline: boolean;
+  onRetry: () => void;
+  onDiscard: () => void;
+}) {
+  const t = useTranslate();
+  return (
+    <article class="turn">
+      <div class="ask">
+        <h3 class="hidden">{t("you")}</h3>
+        <div class="bubble faded" dir="auto">
+          <div class="said">{message.text}</div>
+        </div>
+        {message.refused === undefined ? (
+          <div class="turn-tools">
+            <span class="faint with-icon">
+              {offline ? <Icon name="clock" /> : <span class="spinner" />}
+              {t(offline ? "sendingOffline" : "sending")}
+            </span>
+            <Tool icon="close" label={t("discard")} text={t("remove")} onClick={onDiscard} />
+          </div>
+        ) : (
+          <Notice title={t("refused")} text={message.refused}>
+            <button type="button" class="small" onClick={onRetry}>
+              {t("retry")}
+            </button>
+            <button type="button" class="small" onClick={onDiscard}>
+              {t("discard")}
+            </button>
+          </Notice>
+        )}
+      </div>
+    </article>
+  );
+}
+
+export function Notice({ title, text, children }: { title: string; text: string; children?: preact.ComponentChildren }) {
+  return (
+    <div class="notice" role="note">
+      <Icon name="warning" />
+      <div class="notice-body">
+        <strong>{title}</strong>
+        {text && <div dir="auto">{text}</div>}
+        {children && <div class="notice-actions">{children}</div>}
+      </div>
+    </div>
+  );
+}
+
+function Tool({ icon, label, text, onClick, hover }: { icon: IconName; label: string; text?: string; onClick: () => void; hover?: boolean }) {
+  return (
+    <button type="button" class={`quiet small ${text ? "with-icon" : "icon-button"} ${hover ? "on-hover" : ""}`} aria-label={label} title={label} onClick={onClick}>
+      <Icon name={icon} turns={icon === "retry"} />
+      {text}
+    </button>
+  );
+}
+
+function CopyTool({ text, label, hover }: { text: string; label: string; hover?: boolean }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    if (!(await copyText(text))) return;
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return <Tool icon={copied ? "check" : "copy"} label={copied ? t("copied") : label} onClick={copy} {...(hover && { hover })} />;
+}
+
+/** False where the browser does not let us. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Pages without https have no such interface; the old way works there.
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "hidden";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+function Player({ audio, label }: { audio: Recorded; label: string }) {
+  const now = useStore(playing);
+  const mine = now?.href === audio.href ? now : null;
+  const active = mine !== null && mine.state !== "failed";
+  const name = mine?.state === "failed" ? t("playFailed", { why: mine.error ?? "" }) : active ? t("pause") : label;
+  return (
+    <button type="button" class="small player with-icon" aria-label={name} title={name} onClick={() => void toggle(audio.href)}>
+      {mine?.state === "loading" ? <span class="spinner" /> : <Icon name={mine?.state === "failed" ? "warning" : active ? "pause" : "play"} />}
+      {audio.duration_ms !== null && <span>{number(audio.duration_ms / 1000, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 })}</span>}
+    </button>
+  );
+}

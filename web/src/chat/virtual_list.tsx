@@ -1,0 +1,191 @@
+// A long list of rows of unknown heights, of which only those near the view are drawn. Stays at its
+// end while it grows, unless someone has scrolled away from there; else what is seen does not move.
+import { Component, type ComponentChildren, createRef } from "preact";
+
+interface Props<T> {
+  items: readonly T[];
+  keyOf: (item: T) => string;
+  render: (item: T, place: number) => ComponentChildren;
+  /** Told when the end comes into view or leaves it. */
+  onEnd: (atEnd: boolean) => void;
+  label: string;
+  after?: ComponentChildren;
+}
+
+interface State {
+  first: number;
+  /** One past the last. */
+  end: number;
+}
+
+const GUESS = 180;
+const BEYOND = 800;
+const NEAR_END = 60;
+
+export class VirtualList<T> extends Component<Props<T>, State> {
+  override state: State = { first: 0, end: 0 };
+  private readonly scroller = createRef<HTMLDivElement>();
+  private readonly rows = createRef<HTMLOListElement>();
+  private readonly heights = new Map<string, number>();
+  /** Where each row begins; one more than there are rows. */
+  private tops: Float64Array = new Float64Array(1);
+  private topsOf: readonly T[] | undefined;
+  private atEnd = true;
+  /** A row in view, and where in it. */
+  private anchor: { key: string; top: number } | undefined;
+  private observer: ResizeObserver | undefined;
+  private ownScroll = -1;
+
+  constructor(props: Props<T>) {
+    super(props);
+    this.state = { first: Math.max(0, props.items.length - 12), end: props.items.length };
+  }
+
+  override componentDidMount(): void {
+    this.observer = new ResizeObserver((entries) => this.measure(entries));
+    this.observer.observe(this.scroller.current!);
+    this.componentDidUpdate();
+  }
+
+  override componentWillUnmount(): void {
+    this.observer?.disconnect();
+  }
+
+  override componentDidUpdate(): void {
+    for (const row of this.rows.current!.children) this.observer!.observe(row);
+    this.hold();
+    this.look();
+  }
+
+  /** Brings the end into view, and stays there. */
+  toEnd(): void {
+    this.atEnd = true;
+    this.props.onEnd(true);
+    this.setState({ first: Math.max(0, this.props.items.length - 12), end: this.props.items.length });
+  }
+
+  scrollBy(pages: number): void {
+    const scroller = this.scroller.current!;
+    scroller.scrollTop += pages * scroller.clientHeight * 0.9;
+  }
+
+  private measure(entries: ResizeObserverEntry[]): void {
+    let changed = false;
+    for (const { target, borderBoxSize } of entries) {
+      const key = (target as HTMLElement).dataset.key;
+      const height = borderBoxSize[0]?.blockSize ?? 0;
+      if (key === undefined || !target.isConnected) {
+        changed ||= target === this.scroller.current;
+      } else if (this.heights.get(key) !== height) {
+        this.heights.set(key, height);
+        changed = true;
+      }
+    }
+    if (!changed) return;
+    this.topsOf = undefined;
+    this.forceUpdate();
+  }
+
+  private place(): void {
+    const { items, keyOf } = this.props;
+    if (this.topsOf === items) return;
+    const tops = new Float64Array(items.length + 1);
+    for (let i = 0, top = 0; i < items.length; ++i) tops[i + 1] = top += this.heights.get(keyOf(items[i]!)) ?? GUESS;
+    this.tops = tops;
+    this.topsOf = items;
+  }
+
+  /** Keeps what is seen where it is. */
+  private hold(): void {
+    const scroller = this.scroller.current!;
+    if (this.atEnd) {
+      scroller.scrollTop = scroller.scrollHeight;
+    } else if (this.anchor) {
+      const row = this.rowOf(this.anchor.key);
+      if (!row) return;
+      const moved = row.getBoundingClientRect().top - scroller.getBoundingClientRect().top - this.anchor.top;
+      if (Math.abs(moved) >= 1) scroller.scrollTop += moved;
+    }
+    this.ownScroll = scroller.scrollTop;
+  }
+
+  private rowOf(key: string): Element | undefined {
+    for (const row of this.rows.current!.children) if ((row as HTMLElement).dataset.key === key) return row;
+    return undefined;
+  }
+
+  private readonly onScroll = () => {
+    const scroller = this.scroller.current!;
+    if (Math.abs(scroller.scrollTop - this.ownScroll) >= 1) {
+      const left = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
+      const atEnd = left < NEAR_END && this.state.end === this.props.items.length;
+      if (atEnd !== this.atEnd) this.props.onEnd(atEnd);
+      this.atEnd = atEnd;
+      this.anchor = undefined;
+      const top = scroller.getBoundingClientRect().top;
+      for (const row of this.rows.current!.children) {
+        const box = row.getBoundingClientRect();
+        if (box.bottom <= top) continue;
+        this.anchor = { key: (row as HTMLElement).dataset.key!, top: box.top - top };
+        break;
+      }
+      this.ownScroll = scroller.scrollTop;
+    }
+    this.look();
+  };
+
+  /** Which rows are to be drawn for what is in view. */
+  private look(): void {
+    this.place();
+    const scroller = this.scroller.current!;
+    const count = this.props.items.length;
+    const offset = this.rows.current!.offsetTop;
+    const from = scroller.scrollTop - offset - BEYOND;
+    const to = scroller.scrollTop - offset + scroller.clientHeight + BEYOND;
+    const first = Math.max(0, this.rowAt(from));
+    const end = Math.min(count, this.rowAt(to) + 1);
+    const { first: shownFirst, end: shownEnd } = this.state;
+    // Rows that are drawn although nobody needs them are let go of only when there are many.
+    const enough = shownFirst <= first && shownEnd >= end && shownEnd <= count;
+    if (enough && shownEnd - shownFirst <= end - first + 16) return;
+    if (first !== shownFirst || end !== shownEnd) this.setState({ first, end });
+  }
+
+  private rowAt(top: number): number {
+    let low = 0;
+    let high = this.props.items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.tops[middle + 1]! <= top) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  override render({ items, keyOf, render, label, after }: Props<T>, { first, end }: State) {
+    this.place();
+    const count = items.length;
+    const from = Math.min(first, count);
+    // New ones at the end are drawn at once while the end is in view.
+    const to = this.atEnd ? count : Math.min(end, count);
+    const rows = [];
+    for (let i = from; i < to; ++i) {
+      const key = keyOf(items[i]!);
+      rows.push(
+        <li key={key} data-key={key} class="row" aria-setsize={count} aria-posinset={i + 1}>
+          {render(items[i]!, i)}
+        </li>,
+      );
+    }
+    return (
+      <div ref={this.scroller} class="scroller" onScroll={this.onScroll} tabindex={0} role="region" aria-label={label}>
+        <div class="space" style={{ height: `${this.tops[from]}px` }} />
+        <ol ref={this.rows} class="rows">
+          {rows}
+        </ol>
+        <div class="space" style={{ height: `${this.tops[count]! - this.tops[to]!}px` }} />
+        {after}
+      </div>
+    );
+  }
+}
