@@ -8,13 +8,13 @@ import { SignIn } from "../shared/sign_in";
 import { useStore } from "../shared/store";
 import { AgentEditor, AgentList } from "./agent_editor";
 import { loadAgents } from "./agents";
-import { type Chat, chatOf, chats, findSession, forgetChats, loadSessions } from "./chats";
+import { type Chat, chatOf, chats, findSession, loadSessions } from "./chats";
 import type { ComposerHandle } from "./composer";
 import { Conversation, FILE_BYTES_MAX, store } from "./conversation";
 import { Delete, Rename, Shortcuts } from "./dialogs";
 import { newDocumentsChat } from "./documents";
 import { DropTarget } from "./drop_target";
-import { cache, ChatSession, sayFirst } from "./session";
+import { ChatSession, forgetEverything, sayFirst } from "./session";
 import { Sidebar } from "./sidebar";
 import { Start } from "./start";
 import { t, useTranslate } from "./texts";
@@ -129,8 +129,7 @@ export function App() {
 
   const signOut = () => {
     apiKey.set(null);
-    forgetChats();
-    void cache.forgetAll().catch(() => {});
+    void forgetEverything().catch(() => {});
     location.hash = "#/";
     signInWanted.set(true);
   };

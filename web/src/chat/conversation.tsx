@@ -30,17 +30,24 @@ interface Props {
 type Row = { run: Run } | { unsent: Unsent };
 const keyOf = (row: Row) => ("run" in row ? row.run.id : row.unsent.id);
 
-/** How storing of files goes on, by chat: it outlives a look at another one. */
-const storing = new Store<ReadonlyMap<string, { names: string[]; failed?: string }>>(new Map());
+/** How storing of files goes on; it outlives a look at another chat. */
+interface Storing {
+  names: string[];
+  failed?: string;
+}
+const storing = new Store<ReadonlyMap<string, Storing>>(new Map());
+
+function setStoring(chat: Chat, value: Storing | null): void {
+  storing.update((all) => {
+    const next = new Map(all);
+    if (value) next.set(chat.id, value);
+    else next.delete(chat.id);
+    return next;
+  });
+}
 
 export async function store(chat: Chat, files: File[], tooLarge: (file: File) => string): Promise<void> {
-  const set = (value: { names: string[]; failed?: string } | null) =>
-    storing.update((all) => {
-      const next = new Map(all);
-      if (value) next.set(chat.id, value);
-      else next.delete(chat.id);
-      return next;
-    });
+  const set = (value: Storing | null) => setStoring(chat, value);
   const names = files.map((file) => file.name);
   const large = files.find((file) => file.size > FILE_BYTES_MAX);
   if (large) return set({ names, failed: tooLarge(large) });
@@ -183,7 +190,16 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
         <StateChip state={state} onReconnect={() => session.reconnect()} />
       </header>
 
-      {documentsOpen && <Documents chat={chat} work={work} onClose={() => setDocumentsOpen(false)} />}
+      {(documentsOpen || work) && (
+        <Documents
+          chat={chat}
+          work={work}
+          onClose={() => {
+            setDocumentsOpen(false);
+            if (work?.failed) setStoring(chat, null);
+          }}
+        />
+      )}
 
       <div class="thread" onClick={(event) => void onClick(event)}>
         {replaced && <p class="faint gap-note">{t("gapNote")}</p>}
@@ -195,11 +211,12 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
             keyOf={keyOf}
             label={chat.title || t("untitled")}
             onEnd={setAtEnd}
-            render={(row) =>
+            render={(row, place) =>
               "run" in row ? (
                 <Turn
                   chat={chat}
                   run={row.run}
+                  before={transcript.runs[place - 1]}
                   phase={phaseOf(row.run, transcript)}
                   voice={voices.get(row.run.id)}
                   sourcesOpen={open === row.run.id}
@@ -283,7 +300,7 @@ function StateChip({ state, onReconnect }: { state: StreamState; onReconnect: ()
   );
 }
 
-function Documents({ chat, work, onClose }: { chat: Chat; work: { names: string[]; failed?: string } | undefined; onClose: () => void }) {
+function Documents({ chat, work, onClose }: { chat: Chat; work: Storing | undefined; onClose: () => void }) {
   const t = useTranslate();
   const files = chat.files ?? [];
   const icon: IconName = "sources";

@@ -30,6 +30,11 @@ marked.use({
         `<pre tabindex="0"><code>${inner}</code></pre></div>\n`
       );
     },
+    // Below the page's own headings; they look as they were meant.
+    heading({ depth, tokens }) {
+      const level = Math.min(6, depth + 2);
+      return `<h${level} class="h${depth}">${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
     codespan({ text }) {
       return `<code dir="auto">${escaped(text)}</code>`;
     },

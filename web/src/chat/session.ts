@@ -2,14 +2,23 @@
 import { apiKey, call, newId, Refusal, signInWanted } from "../shared/http";
 import { Store } from "../shared/store";
 import { apply, EMPTY, type Frame, leave, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
-import { type Chat, touchChat } from "./chats";
+import { type Chat, chatOf, forgetChats, touchChat } from "./chats";
 import { KEYED } from "./documents";
 
 export const cache = new TranscriptCache();
 
 const SAVE_MS = 800;
 
-export const outboxOf = (chat: Chat) => `parlance.outbox.${chat.id}`;
+const OUTBOX = "parlance.outbox.";
+export const outboxOf = (chat: Chat) => `${OUTBOX}${chat.id}`;
+
+/** Everything of all chats that this browser keeps. */
+export async function forgetEverything(): Promise<void> {
+  forgetChats();
+  for (const name of Object.keys(localStorage)) if (name.startsWith(OUTBOX)) localStorage.removeItem(name);
+  for (const name of Object.keys(sessionStorage)) if (name.startsWith("parlance.draft.")) sessionStorage.removeItem(name);
+  await cache.forgetAll();
+}
 
 /** Of a documents chat the sources are asked for by the key of its message. */
 function messageFor(chat: Chat, text: string): Unsent {
@@ -142,6 +151,8 @@ export class ChatSession {
     this.saving = undefined;
     const transcript = this.transcript.get();
     if (this.closed || transcript.seq === this.saved.seq) return;
+    // One that was deleted meanwhile stays so.
+    if (!chatOf(this.chat.id)) return;
     this.saved = await cache.save(this.chat.id, transcript, this.saved).catch(() => this.saved);
   }
 

@@ -96,10 +96,11 @@ export function sourcesOf(run: Run): FoundSource[] | null {
   return null;
 }
 
-/** From the message to its newest step. */
-export function tookOf(run: Run): number | null {
+/** From the message, or from when its turn came, to its newest step. */
+export function tookOf(run: Run, before: Run | undefined): number | null {
   const last = run.steps.at(-1);
-  return last && run.outcome !== null ? last.at - run.at : null;
+  if (!last || run.outcome === null) return null;
+  return last.at - Math.max(run.at, before?.steps.at(-1)?.at ?? 0);
 }
 
 /** JSON with line breaks, or the text as it is. */

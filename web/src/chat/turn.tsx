@@ -22,6 +22,7 @@ export interface TurnActions {
 interface Props {
   chat: Chat;
   run: Run;
+  before: Run | undefined;
   phase: Phase;
   voice: VoiceOfRun | undefined;
   sourcesOpen: boolean;
@@ -43,7 +44,7 @@ export class Turn extends Component<Props> {
   }
 }
 
-function Drawn({ chat, run, phase, voice, sourcesOpen, actions }: Props) {
+function Drawn({ chat, run, before, phase, voice, sourcesOpen, actions }: Props) {
   const t = useTranslate();
   const running = phase === "running";
   const ended = run.outcome !== null;
@@ -55,7 +56,7 @@ function Drawn({ chat, run, phase, voice, sourcesOpen, actions }: Props) {
   return (
     <article class="turn" aria-busy={running}>
       <div class="ask">
-        <h3 class="hidden">{t("you")}</h3>
+        <h2 class="hidden">{t("you")}</h2>
         <div class={phase === "waiting" ? "bubble faded" : "bubble"} dir="auto">
           {spoken && (
             <div class="voice-line">
@@ -88,7 +89,7 @@ function Drawn({ chat, run, phase, voice, sourcesOpen, actions }: Props) {
 
       {phase !== "waiting" && (
         <div class="reply">
-          <h3 class="hidden">{t("assistant")}</h3>
+          <h2 class="hidden">{t("assistant")}</h2>
           <Activities run={run} running={running} />
           {text ? <Answer run={run} text={text} done={ended || run.live === null} /> : null}
           {running && !text && (
@@ -112,16 +113,16 @@ function Drawn({ chat, run, phase, voice, sourcesOpen, actions }: Props) {
               {t(untouched ? "removed" : "stopped")}
             </div>
           )}
-          {ended && !untouched && <ReplyTools chat={chat} run={run} text={text} voice={voice} sourcesOpen={sourcesOpen} actions={actions} />}
+          {ended && !untouched && <ReplyTools chat={chat} run={run} before={before} text={text} voice={voice} sourcesOpen={sourcesOpen} actions={actions} />}
         </div>
       )}
     </article>
   );
 }
 
-function ReplyTools({ chat, run, text, voice, sourcesOpen, actions }: Omit<Props, "phase"> & { text: string | null }) {
+function ReplyTools({ chat, run, before, text, voice, sourcesOpen, actions }: Omit<Props, "phase"> & { text: string | null }) {
   const sources = sourcesOf(run);
-  const took = tookOf(run);
+  const took = tookOf(run, before);
   const usage = run.usage;
   return (
     <div class="turn-tools">
@@ -174,7 +175,7 @@ export function UnsentTurn({ message, offline, onRetry, onDiscard }: {
   return (
     <article class="turn">
       <div class="ask">
-        <h3 class="hidden">{t("you")}</h3>
+        <h2 class="hidden">{t("you")}</h2>
         <div class="bubble faded" dir="auto">
           <div class="said">{message.text}</div>
         </div>

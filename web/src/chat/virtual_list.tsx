@@ -21,6 +21,7 @@ interface State {
 const GUESS = 180;
 const BEYOND = 800;
 const NEAR_END = 60;
+const DRAWINGS_MAX = 6;
 
 export class VirtualList<T> extends Component<Props<T>, State> {
   override state: State = { first: 0, end: 0 };
@@ -35,6 +36,8 @@ export class VirtualList<T> extends Component<Props<T>, State> {
   private anchor: { key: string; top: number } | undefined;
   private observer: ResizeObserver | undefined;
   private ownScroll = -1;
+  private drawings = 0;
+  private readonly observed = new WeakSet<Element>();
 
   constructor(props: Props<T>) {
     super(props);
@@ -52,8 +55,18 @@ export class VirtualList<T> extends Component<Props<T>, State> {
   }
 
   override componentDidUpdate(): void {
-    for (const row of this.rows.current!.children) this.observer!.observe(row);
+    // New rows are measured at once: with guesses what is to be drawn might never settle.
+    for (const row of this.rows.current!.children as HTMLCollectionOf<HTMLElement>) {
+      if (this.observed.has(row)) continue;
+      this.observed.add(row);
+      this.observer!.observe(row);
+      this.heights.set(row.dataset.key!, row.getBoundingClientRect().height);
+      this.topsOf = undefined;
+    }
     this.hold();
+    // Each drawing may show that others are needed; in one frame of the screen that must come to an end.
+    if (++this.drawings > DRAWINGS_MAX) return;
+    if (this.drawings === 1) requestAnimationFrame(this.onFrame);
     this.look();
   }
 
@@ -134,6 +147,12 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     this.look();
   };
 
+  private readonly onFrame = () => {
+    const more = this.drawings > DRAWINGS_MAX;
+    this.drawings = 0;
+    if (more && this.scroller.current) this.look();
+  };
+
   /** Which rows are to be drawn for what is in view. */
   private look(): void {
     this.place();
@@ -165,8 +184,10 @@ export class VirtualList<T> extends Component<Props<T>, State> {
   override render({ items, keyOf, render, label, after }: Props<T>, { first, end }: State) {
     this.place();
     const count = items.length;
-    const from = Math.min(first, count);
-    // New ones at the end are drawn at once while the end is in view.
+    // New ones at the end are drawn at once while the end is in view, however many came.
+    const view = this.scroller.current?.clientHeight ?? GUESS * 4;
+    const near = this.rowAt(this.tops[count]! - view - BEYOND);
+    const from = this.atEnd && near - first > 16 ? near : Math.min(first, count);
     const to = this.atEnd ? count : Math.min(end, count);
     const rows = [];
     for (let i = from; i < to; ++i) {

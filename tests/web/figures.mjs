@@ -1,0 +1,94 @@
+// What the chat page costs: first paint, a long chat while it is scrolled, a fast stream. Prints JSON.
+// Usage: figures.mjs [MESSAGES]
+import { until, World } from "./world.mjs";
+
+const messages = Number(process.argv[2] ?? 5000);
+const TOKEN_MS = 10;
+const STREAM_S = 10;
+
+const text = Array.from({ length: 12 }, (_, i) => `Paragraph ${i} has **some words** of an answer, and \`code\` in it. It goes on for a while, as answers do.`);
+const answer = `${text.slice(0, 3).join("\n\n")}\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n\`\`\`json\n{"n": 1}\n\`\`\`\n`;
+// Paragraphs, lists and code, as much as the stream lasts.
+const long = Array.from({ length: 60 }, () => `${text.slice(0, 2).join(" ")}\n\n1. a point\n2. another\n\n\`\`\`python\ndef f(x):\n    return x + 1\n\`\`\`\n`).join("\n");
+
+const world = await World.start();
+try {
+  await world.script([{ when: "stream", text: long, token_ms: TOKEN_MS }, { text: answer, token_ms: 0 }]);
+  const out = {};
+  const page = await world.page();
+  await page.waitForSelector("#message");
+  out.first_paint_ms = await page.evaluate(() => Math.round(performance.getEntriesByName("first-contentful-paint")[0].startTime));
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("Performance.setTimeDomain", { timeDomain: "threadTicks" });
+  await cdp.send("Performance.enable");
+  const busy = async () => Object.fromEntries((await cdp.send("Performance.getMetrics")).metrics.map(({ name, value }) => [name, value])).TaskDuration;
+
+  // A stream of 100 tokens a second.
+  await page.fill("#message", "stream, please");
+  await page.keyboard.press("Enter");
+  await until(async () => (await page.locator(".md.growing").count()) > 0, "the stream");
+  await page.waitForTimeout(500);
+  const length = () => page.locator(".md").evaluate((each) => each.textContent.split(/\s+/).length);
+  const [before, words, at] = [await busy(), await length(), Date.now()];
+  await page.waitForTimeout(STREAM_S * 1000);
+  const seconds = (Date.now() - at) / 1000;
+  out.stream_words_per_s = Math.round(((await length()) - words) / seconds);
+  out.stream_main_thread_percent = Math.round(((await busy()) - before) / seconds * 1000) / 10;
+  await page.keyboard.press("Escape");
+
+  // A long chat.
+  const id = "a-long-chat";
+  for (let i = 0; i < messages / 2; ) {
+    const response = await fetch(`http://127.0.0.1:${world.server.port}/chat/${id}/messages`, {
+      method: "POST",
+      body: JSON.stringify({ message: `Question number ${i}`, message_id: `m${i}` }),
+      headers: { "Content-Type": "application/json" },
+    });
+    if (response.ok) ++i;
+    else await new Promise((resolve) => setTimeout(resolve, 5));
+    await response.body?.cancel();
+  }
+  await page.evaluate((id) => {
+    const now = Date.now();
+    localStorage.setItem("parlance.chats", JSON.stringify([{ id, kind: "plain", title: "A long chat", createdAt: now, updatedAt: now }]));
+  }, id);
+  await page.goto(`${world.url}/?1#/c/${id}`);
+  const opened = Date.now();
+  const last = `Question number ${messages / 2 - 1}`;
+  await page.locator(".said", { hasText: last }).waitFor();
+  out.long_chat_read_anew_ms = Date.now() - opened;
+  await page.waitForTimeout(4000);
+  await page.goto(`${world.url}/?2#/c/${id}`);
+  const again = Date.now();
+  await page.locator(".said", { hasText: last }).waitFor();
+  out.long_chat_opened_again_ms = Date.now() - again;
+  out.rows_drawn = await page.locator(".row").count();
+
+  await page.waitForTimeout(500);
+  if (process.env.VERBOSE) console.error(out);
+  const scrollBusy = await busy();
+  const scrolled = Date.now();
+  const frames = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const scroller = document.querySelector(".scroller");
+        const times = [];
+        let at = performance.now();
+        const step = (now) => {
+          times.push(now - at);
+          at = now;
+          scroller.scrollTop -= 60; // 3,600 pixels a second.
+          if (times.length < 600) requestAnimationFrame(step);
+          else resolve(times.slice(5));
+        };
+        requestAnimationFrame(step);
+      }),
+  );
+  out.scroll_frames_per_s = Math.round(frames.length / (frames.reduce((a, b) => a + b) / 1000) * 10) / 10;
+  out.scroll_frames_late_percent = Math.round(frames.filter((each) => each > 25).length / frames.length * 1000) / 10;
+  out.scroll_main_thread_percent = Math.round(((await busy()) - scrollBusy) / ((Date.now() - scrolled) / 1000) * 1000) / 10;
+  out.complaints = page.context().complaints;
+  console.log(JSON.stringify(out, null, 1));
+} finally {
+  await world.end();
+}
