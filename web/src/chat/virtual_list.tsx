@@ -158,7 +158,7 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     this.place();
     const scroller = this.scroller.current!;
     const count = this.props.items.length;
-    const offset = this.rows.current!.offsetTop;
+    const offset = (scroller.firstElementChild as HTMLElement).offsetTop;
     const from = scroller.scrollTop - offset - BEYOND;
     const to = scroller.scrollTop - offset + scroller.clientHeight + BEYOND;
     const first = Math.max(0, this.rowAt(from));
