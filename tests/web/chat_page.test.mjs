@@ -422,3 +422,41 @@ describe("the chat page of a server with keys", { concurrency: false }, () => {
     }
   });
 });
+
+describe("voice in the chat page", { concurrency: false }, () => {
+  test("a recording is heard, answered and spoken, and can be played again", { timeout: 90_000 }, async () => {
+    const world = await World.start({
+      upstream: ["--transcript", "how far is the moon", "--speech-ms", "1500"],
+      config: (base_url) => ({ speech: { base_url, api_key: "sk-test" } }),
+      browserArgs: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required"],
+    });
+    try {
+      await world.script([{ text: "It is 384,400 km away.", token_ms: 0 }]);
+      const agent = await world.call("POST", "/api/v1/agent", { name: "Astronomer", prompt: "You know the sky." });
+      const session = await world.call("POST", "/api/v1/session", { agent_id: agent.id, title: "The sky" });
+      const page = await world.page();
+      await page.goto(`${world.url}/#/c/${session.id}`);
+      await inState(page, "live");
+      await page.click("[aria-label='Record a message']");
+      await page.waitForSelector(".recorder .pulse");
+      await page.waitForTimeout(1500);
+      await page.click("[aria-label='Send the recording']");
+      await ended(page, 1);
+      assert.deepEqual((await seen(page)).map(({ ask, answer }) => ({ ask, answer })), [{ ask: "how far is the moon", answer: "It is 384,400 km away." }]);
+      await page.waitForSelector(".ask .player");
+      await page.click(".turn-tools .player");
+      await until(async () => /Pause|Play the answer/.test(await page.getAttribute(".turn-tools .player", "aria-label")), "the answer to be played");
+      await page.waitForSelector(".turn-tools .player[aria-label='Play the answer']");
+      await page.reload();
+      await page.waitForSelector(".ask .player");
+      assert.deepEqual(page.context().complaints, []);
+      if (process.env.PARLANCE_WEB_SHOTS) await page.screenshot({ path: join(process.env.PARLANCE_WEB_SHOTS, "voice.png") });
+    } catch (error) {
+      const page = world.contexts?.[0]?.context.pages()[0];
+      if (process.env.PARLANCE_WEB_SHOTS && page) await page.screenshot({ path: join(process.env.PARLANCE_WEB_SHOTS, "voice_failed.png") }).catch(() => {});
+      throw error;
+    } finally {
+      await world.end();
+    }
+  });
+});

@@ -108,6 +108,7 @@ export class World {
     const world = new World();
     try {
       world.upstream = await Upstream.start(...upstream);
+      if (typeof config === "function") config = config(`http://127.0.0.1:${world.upstream.port}/v1`);
       world.server = await Server.start({ upstream: world.upstream, config, environment });
       world.door = new Door(world.server, process.env.PARLANCE_WEB_DIST);
       await world.door.start();
