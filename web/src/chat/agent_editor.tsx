@@ -145,7 +145,7 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
           {text("description", "agentDescription", "agentDescriptionHint", false, 2000)}
           <Field label={t("agentPrompt")} hint={t("agentPromptHint")} wrong={wrong("prompt")}>
             {(ids) => (
-              <textarea {...ids} dir="auto" rows={6} maxLength={32000} required value={settings.prompt} onInput={({ currentTarget }) => set({ prompt: currentTarget.value })} />
+              <textarea {...ids} dir="auto" rows={5} maxLength={32000} required value={settings.prompt} onInput={({ currentTarget }) => set({ prompt: currentTarget.value })} />
             )}
           </Field>
           <div class="form-row">
