@@ -1,5 +1,7 @@
 #include "base/metrics.h"
 
+#include <cmath>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -17,6 +19,46 @@ void Gauge::add(double amount) noexcept {
 void Gauge::set(double value) noexcept {
   static_cast<prometheus::Gauge*>(impl_)->Set(value);
 }
+double Counter::value() const noexcept {
+  return static_cast<prometheus::Counter*>(impl_)->Value();
+}
+double Gauge::value() const noexcept {
+  return static_cast<prometheus::Gauge*>(impl_)->Value();
+}
+
+HistogramReading Histogram::read() const {
+  HistogramReading out;
+  const auto collected = static_cast<prometheus::Histogram*>(impl_)->Collect();
+  for (const auto& bucket : collected.histogram.bucket) {
+    out.buckets.push_back({bucket.upper_bound, bucket.cumulative_count});
+  }
+  return out;
+}
+
+double quantile_between(const HistogramReading& before, const HistogramReading& after,
+                        double share) {
+  const auto count_at = [&](std::size_t i) {
+    const std::uint64_t earlier = i < before.buckets.size() ? before.buckets[i].count : 0;
+    return static_cast<double>(after.buckets[i].count - earlier);
+  };
+  if (after.buckets.empty()) return 0;
+  const double wanted = share * count_at(after.buckets.size() - 1);
+  if (wanted <= 0) return 0;
+  double lower = 0;
+  double below = 0;
+  for (std::size_t i = 0; i < after.buckets.size(); ++i) {
+    const double upper = after.buckets[i].upper_bound;
+    const double count = count_at(i);
+    if (count >= wanted) {
+      if (std::isinf(upper)) return lower;
+      return lower + (upper - lower) * (wanted - below) / (count - below);
+    }
+    lower = upper;
+    below = count;
+  }
+  return lower;
+}
+
 void Histogram::observe(double value) noexcept {
   static_cast<prometheus::Histogram*>(impl_)->Observe(value);
 }

@@ -3,14 +3,17 @@
 // the list an operator reads. Any thread; an update is one or two atomic operations.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace parlance::metrics {
 
 class Counter {
  public:
   void add(double amount = 1) noexcept;
+  double value() const noexcept;
 
  private:
   friend class Registry;
@@ -21,15 +24,32 @@ class Gauge {
  public:
   void add(double amount) noexcept;
   void set(double value) noexcept;
+  double value() const noexcept;
 
  private:
   friend class Registry;
   void* impl_ = nullptr;
 };
 
+/// What a histogram has counted so far.
+struct HistogramReading {
+  struct Bucket {
+    double upper_bound = 0;   ///< Infinite in the last one.
+    std::uint64_t count = 0;  ///< Of the values up to there, those of smaller buckets included.
+  };
+  std::vector<Bucket> buckets;
+};
+
+/// The value below which `share` of those lie that were counted between two readings of one
+/// histogram, by interpolation within its bucket; zero when there were none. What lies in the last
+/// bucket counts as the largest bound.
+double quantile_between(const HistogramReading& before, const HistogramReading& after,
+                        double share);
+
 class Histogram {
  public:
   void observe(double value) noexcept;
+  HistogramReading read() const;
 
  private:
   friend class Registry;
