@@ -15,6 +15,7 @@
 #include "llm/offline_provider.h"
 #include "llm/openai_provider.h"
 #include "llm/provider_gate.h"
+#include "llm/provider_meter.h"
 #include "llm/retry_policy.h"
 
 namespace parlance::llm {
@@ -76,10 +77,44 @@ std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options) {
   return gates;
 }
 
+std::vector<std::shared_ptr<ProviderMeter>> make_meters(const Options& options) {
+  std::vector<std::shared_ptr<ProviderMeter>> meters(providers_of(options).size());
+  for (auto& meter : meters) meter = std::make_shared<ProviderMeter>();
+  return meters;
+}
+
+std::vector<ProviderView> view_providers(
+    const Options& options, const std::vector<std::shared_ptr<ProviderGate>>& gates,
+    const std::vector<std::shared_ptr<ProviderMeter>>& meters) {
+  using Breaker = ProviderView::Breaker;
+  std::vector<ProviderView> views;
+  const std::size_t in_order = providers_in_order(options).size();
+  for (const ProviderOptions& provider : providers_of(options)) {
+    const std::size_t i = views.size();
+    ProviderView& view = views.emplace_back();
+    view.name = provider.name;
+    view.offline = provider.kind == ProviderOptions::Kind::offline;
+    view.named = i >= in_order;
+    meters[i]->read(view);
+    if (gates[i] == nullptr) continue;
+    view.model = provider.model;
+    view.in_flight_max = provider.in_flight_max;
+    view.queue_max = provider.queue_max;
+    const ProviderGate::Reading reading = gates[i]->read();
+    view.waiting = reading.waiting;
+    view.open_for = reading.open_for;
+    view.breaker = reading.state == ProviderGate::State::closed ? Breaker::closed
+                   : reading.state == ProviderGate::State::open ? Breaker::open
+                                                                : Breaker::half_open;
+  }
+  return views;
+}
+
 class ModelDispatcher::Impl {
  public:
   Impl(boost::asio::io_context& io, const Options& options,
-       std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams);
+       std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams,
+       std::vector<std::shared_ptr<ProviderMeter>> meters);
   ~Impl() { calls_.clear(); }
 
   void start(CallId id, std::shared_ptr<const ModelRequest> request, ModelSink& sink);
@@ -90,7 +125,8 @@ class ModelDispatcher::Impl {
 
   struct Upstream {
     ProviderOptions options;
-    std::shared_ptr<ProviderGate> gate;  // Null: no limit.
+    std::shared_ptr<ProviderGate> gate;    // Null: no limit.
+    std::shared_ptr<ProviderMeter> meter;  // Null: not metered.
     std::unique_ptr<Provider> provider;
   };
 
@@ -124,7 +160,9 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
         started_(std::chrono::steady_clock::now()) {}
   ~Call() override {
     stop_waiting();
-    if (running_) upstream().provider->cancel(id_);
+    if (!running_) return;
+    upstream().provider->cancel(id_);
+    if (upstream().meter) upstream().meter->cancelled();
   }
 
   void begin() {
@@ -171,14 +209,19 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   void on_text(CallId call, std::string_view text) override {
     if (!answering_) {
       answering_ = true;
-      const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - started_;
+      const SteadyTime now = std::chrono::steady_clock::now();
+      const std::chrono::duration<double> waited = now - started_;
       metrics::get().model_first_token_seconds.observe(waited.count());
+      if (upstream().meter) upstream().meter->wrote_first(now - try_started_);
     }
     sink_.on_text(call, text);
   }
 
   void on_finished(CallId call, ModelAnswer answer) override {
     running_ = false;
+    if (upstream().meter) {
+      upstream().meter->answered(std::chrono::steady_clock::now() - try_started_, answer.usage);
+    }
     permit_.end(ProviderGate::Outcome::served);
     metrics::get().model_tokens_in.add(static_cast<double>(answer.usage.tokens_in));
     metrics::get().model_tokens_out.add(static_cast<double>(answer.usage.tokens_out));
@@ -188,6 +231,7 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 
   void on_failed(CallId /*call*/, ModelFailure failure) override {
     running_ = false;
+    if (upstream().meter) upstream().meter->failed();
     // A request that is refused for its own sake says that the provider works.
     permit_.end(failure.retryable ? ProviderGate::Outcome::failed : ProviderGate::Outcome::served);
     if (answering_) {
@@ -212,6 +256,8 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   void run() {
     ++tries_;
     running_ = true;
+    try_started_ = std::chrono::steady_clock::now();
+    if (upstream().meter) upstream().meter->begun();
     upstream().provider->start(id_, request_, *this);
   }
 
@@ -277,6 +323,7 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   const std::shared_ptr<const ModelRequest> request_;
   ModelSink& sink_;
   const SteadyTime started_;
+  SteadyTime try_started_{};
   std::size_t at_ = 0;       // The provider it is with.
   std::size_t last_ = 0;     // Behind the last one it may go to; 0 before it is known.
   int tries_ = 0;            // Begun there.
@@ -288,7 +335,8 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 };
 
 ModelDispatcher::Impl::Impl(boost::asio::io_context& io, const Options& options,
-                            std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams)
+                            std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams,
+                            std::vector<std::shared_ptr<ProviderMeter>> meters)
     : seams_(std::move(seams)),
       loop_(io, connections_max(options)),
       in_order_(providers_in_order(options).size()) {
@@ -296,10 +344,12 @@ ModelDispatcher::Impl::Impl(boost::asio::io_context& io, const Options& options,
   if (!seams_.jitter) seams_.jitter = &random_unit;
   const std::vector<ProviderOptions> providers = providers_of(options);
   CHECK(gates.size() == providers.size());
+  CHECK(meters.empty() || meters.size() == providers.size());
   for (std::size_t i = 0; i < providers.size(); ++i) {
     Upstream& upstream = upstreams_.emplace_back();
     upstream.options = providers[i];
     upstream.gate = std::move(gates[i]);
+    if (!meters.empty()) upstream.meter = std::move(meters[i]);
     upstream.provider = seams_.make_provider(providers[i], loop_);
   }
 }
@@ -335,8 +385,10 @@ std::unique_ptr<ModelDispatcher::Impl::Call> ModelDispatcher::Impl::release(Call
 
 ModelDispatcher::ModelDispatcher(boost::asio::io_context& io, const Options& options,
                                  std::vector<std::shared_ptr<ProviderGate>> gates,
-                                 DispatcherSeams seams)
-    : impl_(std::make_unique<Impl>(io, options, std::move(gates), std::move(seams))) {}
+                                 DispatcherSeams seams,
+                                 std::vector<std::shared_ptr<ProviderMeter>> meters)
+    : impl_(std::make_unique<Impl>(io, options, std::move(gates), std::move(seams),
+                                   std::move(meters))) {}
 
 ModelDispatcher::~ModelDispatcher() = default;
 

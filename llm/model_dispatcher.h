@@ -14,6 +14,7 @@
 
 #include "llm/options.h"
 #include "llm/provider.h"
+#include "schemas/console.h"
 
 namespace boost::asio {
 class io_context;
@@ -26,10 +27,19 @@ class TransferLoop;
 namespace parlance::llm {
 
 class ProviderGate;
+class ProviderMeter;
 
 /// The node's gates, one per provider of `options`, named ones included, shared by all cores'
 /// dispatchers.
 std::vector<std::shared_ptr<ProviderGate>> make_gates(const Options& options);
+
+/// The node's meters, one per gate.
+std::vector<std::shared_ptr<ProviderMeter>> make_meters(const Options& options);
+
+/// How the providers are, given what was made for the same options.
+std::vector<ProviderView> view_providers(const Options& options,
+                                         const std::vector<std::shared_ptr<ProviderGate>>& gates,
+                                         const std::vector<std::shared_ptr<ProviderMeter>>& meters);
 
 /// What a test puts in the place of the real thing; empty members stand for that.
 struct DispatcherSeams {
@@ -41,9 +51,11 @@ struct DispatcherSeams {
 class ModelDispatcher {
  public:
   /// `io` is the core's event loop: transfers, timers and callbacks run on it. `gates` is what
-  /// make_gates returned for the same options.
+  /// make_gates returned for the same options, `meters` what make_meters did; without these
+  /// nothing is metered.
   ModelDispatcher(boost::asio::io_context& io, const Options& options,
-                  std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams = {});
+                  std::vector<std::shared_ptr<ProviderGate>> gates, DispatcherSeams seams = {},
+                  std::vector<std::shared_ptr<ProviderMeter>> meters = {});
   /// Cancels all calls. Not from inside a callback.
   ~ModelDispatcher();
 

@@ -98,6 +98,15 @@ void ProviderGate::abandon(Ticket ticket) {
 
 std::chrono::milliseconds ProviderGate::open_for() {
   const MutexLock lock(mutex_);
+  return time_left();
+}
+
+ProviderGate::Reading ProviderGate::read() {
+  const MutexLock lock(mutex_);
+  return {waiters_.size(), state_, time_left()};
+}
+
+std::chrono::milliseconds ProviderGate::time_left() const {
   if (state_ != State::open) return std::chrono::milliseconds(0);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(open_until_ - now_());
   return std::max(left, std::chrono::milliseconds(0));

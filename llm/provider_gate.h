@@ -76,14 +76,23 @@ class ProviderGate : public std::enable_shared_from_this<ProviderGate> {
   /// How long the breaker stays open from now; zero when it is not open.
   std::chrono::milliseconds open_for();
 
- private:
   enum class State : unsigned char { closed, open, half_open };
+  /// What holds at this moment.
+  struct Reading {
+    std::size_t waiting = 0;
+    State state = State::closed;
+    std::chrono::milliseconds open_for{0};
+  };
+  Reading read();
+
+ private:
   struct Waiter {
     Ticket ticket = 0;
     std::function<void()> notify;
   };
 
   void leave(Outcome outcome, bool probe);
+  std::chrono::milliseconds time_left() const PARLANCE_ANNOTATE(requires_capability(mutex_));
   // With mutex_ held:
   bool admits(bool* probe) PARLANCE_ANNOTATE(requires_capability(mutex_));
   void record(Outcome outcome, bool probe) PARLANCE_ANNOTATE(requires_capability(mutex_));

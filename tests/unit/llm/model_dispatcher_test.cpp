@@ -67,8 +67,11 @@ struct Fixture {
       fakes.push_back(provider.get());
       return provider;
     };
-    dispatcher = std::make_unique<ModelDispatcher>(io, options, make_gates(options), seams);
+    gates = make_gates(options);
+    meters = make_meters(options);
+    dispatcher = std::make_unique<ModelDispatcher>(io, options, gates, seams, meters);
   }
+  std::vector<ProviderView> view() const { return view_providers(options, gates, meters); }
   void start(CallId call) { dispatcher->start(call, ask("Hi"), sink); }
   void start_at(const std::string& provider, CallId call) {
     auto request = std::make_shared<ModelRequest>(*ask("Hi"));
@@ -85,6 +88,8 @@ struct Fixture {
   Options options;
   std::vector<FakeProvider*> fakes;
   RecordingSink sink;
+  std::vector<std::shared_ptr<ProviderGate>> gates;
+  std::vector<std::shared_ptr<ProviderMeter>> meters;
   std::unique_ptr<ModelDispatcher> dispatcher;
 };
 
@@ -449,6 +454,38 @@ TEST_CASE("a refused call is tried again against a real upstream") {
   CHECK(sink.answers[0].text == "Hello, world");
   CHECK(upstream.requests == 3);
   CHECK(upstream.connections == 1);
+}
+
+TEST_CASE("a call is in flight at its provider, then among its answers") {
+  Fixture f({upstream_options("a")});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  CHECK(f.view().at(0).in_flight == 1);
+  f.fakes[0]->text(1, "Hello");
+  f.fakes[0]->finish(1);
+  const ProviderView view = f.view().at(0);
+  CHECK(view.in_flight == 0);
+  CHECK(view.answered == 1);
+  CHECK(view.first_texts == 1);
+  CHECK(view.tokens_out == 2);
+}
+
+TEST_CASE("a cancelled call is no longer in flight") {
+  Fixture f({upstream_options("a")});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  f.dispatcher->cancel(1);
+  CHECK(f.view().at(0).in_flight == 0);
+}
+
+TEST_CASE("providers are viewed in the order of the configuration, named ones last") {
+  Fixture f({upstream_options("a"), upstream_options("b")}, {upstream_options("c")});
+  const auto views = f.view();
+  REQUIRE(views.size() == 3);
+  CHECK(views[1].name == "b");
+  CHECK_FALSE(views[1].named);
+  CHECK(views[2].named);
+  CHECK(views[2].breaker == ProviderView::Breaker::closed);
 }
 
 }  // namespace parlance::llm

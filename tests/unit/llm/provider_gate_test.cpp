@@ -201,4 +201,19 @@ TEST_CASE("places survive use from several threads") {
   const auto c = f.place();
 }
 
+TEST_CASE("a gate tells how many wait, and how its breaker is") {
+  Fixture f(1);
+  auto first = f.place();
+  int notified = 0;
+  f.wait(notified);
+  CHECK(f.gate->read().waiting == 1);
+  CHECK(f.gate->read().state == ProviderGate::State::closed);
+
+  Fixture failing;
+  failing.fail(3);
+  CHECK(failing.gate->read().state == ProviderGate::State::open);
+  failing.now += 2s;
+  CHECK(failing.gate->read().open_for == 3s);
+}
+
 }  // namespace parlance::llm
