@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <rocksdb/db.h>
 #include <rocksdb/perf_level.h>
@@ -328,6 +329,29 @@ Result<SessionImage> Store::load(const SessionId& session, std::size_t tail_byte
     part == 0 ? image.partial_message.text = value : image.partial_text += value;
   }
   return image;
+}
+
+Result<StorageView> Store::usage() const {
+  StorageView view;
+  const auto total = [this](const std::string& property, std::uint64_t& out) {
+    return db_->GetAggregatedIntProperty(property, &out);
+  };
+  using Properties = rocksdb::DB::Properties;
+  if (!total(Properties::kLiveSstFilesSize, view.file_bytes) ||
+      !total(Properties::kCurSizeAllMemTables, view.memory_bytes) ||
+      !total(Properties::kEstimatePendingCompactionBytes, view.compaction_pending_bytes) ||
+      // Of the whole database, whichever family is asked.
+      !db_->GetIntProperty(Properties::kNumRunningCompactions, &view.compactions_running)) {
+    return Error{Errc::unavailable, "asking the store how much it takes: it does not know"};
+  }
+  std::error_code error;
+  const std::filesystem::space_info disk = std::filesystem::space(db_->GetName(), error);
+  if (!error) {
+    view.disk_free_bytes = disk.available;
+    view.disk_bytes = disk.capacity;
+  }
+  view.refuses_writes = refuses_writes();
+  return view;
 }
 
 Result<std::vector<SessionId>> Store::unfinished_sessions() const {

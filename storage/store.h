@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "schemas/client.h"
+#include "schemas/console.h"
 #include "schemas/document.h"
 #include "schemas/event.h"
 #include "schemas/ids.h"
@@ -228,6 +229,9 @@ class Store {
   /// unfinished message.
   /// Errors: unavailable, corrupted.
   Result<SessionImage> load(const SessionId& session, std::size_t tail_bytes_max) const;
+
+  /// What it takes, and how the engine is. Errors: unavailable.
+  Result<StorageView> usage() const;
 
   /// Sessions with a message that has no terminal event: what a crash left behind.
   Result<std::vector<SessionId>> unfinished_sessions() const;

@@ -770,5 +770,17 @@ TEST_CASE("random appends and reopenings read back as they were written") {
   }
 }
 
+TEST_CASE("a store tells how much it takes") {
+  Fixture f;
+  const auto before = f.store->usage();
+  REQUIRE(before.has_value());
+  CHECK(before->disk_bytes > 0);
+  CHECK_FALSE(before->refuses_writes);
+  std::vector<AppendRequest> group;
+  group.push_back(request("s", 0, {step("m", std::string(200'000, 'x'))}));
+  REQUIRE(f.store->append(group).has_value());
+  CHECK(f.store->usage()->memory_bytes > before->memory_bytes);
+}
+
 }  // namespace
 }  // namespace parlance::storage
