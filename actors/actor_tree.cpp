@@ -118,13 +118,17 @@ void ActorTree::Impl::start(const std::vector<EventSink*>& sinks) {
   }
   start_documents();
   const auto gates = llm::make_gates(options_.models);
+  const auto meters = llm::make_meters(options_.models);
+  const std::function<std::vector<ProviderView>()> view_providers = [this, gates, meters] {
+    return llm::view_providers(options_.models, gates, meters);
+  };
   for (std::size_t core = 0; core < scheduler_->cores(); ++core) {
     auto proxy = system_->spawn<LlmProxyActor, caf::lazy_init>(scheduler_->worker(core), core,
-                                                               options_.models, gates);
-    services_.push_back(std::make_unique<CoreServices>(
-        CoreServices{core, options_.sessions, options_.agent, toolbox_, options_.stack, store_,
-                     *retrieval_, *speech_, *intake_, *intake_workers_, *workers_, *scheduler_,
-                     *sinks[core], persistence_, readers_, tool_runners_, std::move(proxy)}));
+                                                               options_.models, gates, meters);
+    services_.push_back(std::make_unique<CoreServices>(CoreServices{
+        core, options_.sessions, options_.agent, toolbox_, options_.stack, store_, *retrieval_,
+        *speech_, *intake_, *intake_workers_, *workers_, *scheduler_, *sinks[core], persistence_,
+        readers_, tool_runners_, std::move(proxy), view_providers}));
     gateways_.push_back(std::make_unique<CoreGateway>(*system_, *services_.back(), node_, all_));
   }
   for (const auto& gateway : gateways_) all_.push_back(gateway.get());

@@ -36,7 +36,8 @@ CoreGateway::CoreGateway(caf::actor_system& system, CoreServices& services, Node
       node_(node),
       all_(all),
       directory_(system, services, node.sessions_awake),
-      platform_(services, *this) {
+      platform_(services, *this),
+      console_(services, [this] { return runs_once_.size(); }) {
   services_.directory = &directory_;
 }
 

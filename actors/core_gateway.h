@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "actors/core_console.h"
 #include "actors/core_platform.h"
 #include "actors/core_services.h"
 #include "actors/run_once_actor.h"
@@ -47,6 +48,7 @@ class CoreGateway final : public SessionGateway {
                      PassagesReply reply) override;
   bool in_background(std::function<void()> work, std::function<void()> done) override;
   PlatformGateway& platform() override { return platform_; }
+  ConsoleGateway& console() override { return console_; }
   bool stopping() const override;
   bool ready() const override;
 
@@ -85,6 +87,7 @@ class CoreGateway final : public SessionGateway {
   SessionDirectory directory_;
   std::unordered_map<std::uint64_t, RunOnceHandle> runs_once_;
   CorePlatform platform_;
+  CoreConsole console_;
 };
 
 }  // namespace parlance::actors

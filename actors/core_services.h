@@ -15,6 +15,7 @@
 #include "actors/options.h"
 #include "agent/options.h"
 #include "agent/toolbox.h"
+#include "schemas/console.h"
 #include "storage/store.h"
 
 namespace parlance::actors {
@@ -43,6 +44,7 @@ struct CoreServices {
   std::vector<HistoryReaderHandle> readers;
   std::vector<ToolRunnerHandle> tool_runners;
   ModelProxyHandle model_proxy;
+  std::function<std::vector<ProviderView>()> view_providers;
   SessionDirectory* directory = nullptr;
   std::uint64_t last_ticket = 0;  ///< Of model calls and tool batches; unique on this core.
 

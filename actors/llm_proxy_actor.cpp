@@ -8,11 +8,13 @@ namespace parlance::actors {
 
 LlmProxyActor::LlmProxyActor(caf::actor_config& config, CoreWorker& worker, std::size_t core,
                              const llm::Options& options,
-                             std::vector<std::shared_ptr<llm::ProviderGate>> gates)
+                             std::vector<std::shared_ptr<llm::ProviderGate>> gates,
+                             std::vector<std::shared_ptr<llm::ProviderMeter>> meters)
     : ModelProxyHandle::base(config),
       CoreBound(core),
       worker_(worker),
-      dispatcher_(std::make_unique<llm::ModelDispatcher>(worker.io(), options, std::move(gates))) {}
+      dispatcher_(std::make_unique<llm::ModelDispatcher>(
+          worker.io(), options, std::move(gates), llm::DispatcherSeams{}, std::move(meters))) {}
 
 LlmProxyActor::~LlmProxyActor() = default;
 

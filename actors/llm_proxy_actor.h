@@ -19,7 +19,8 @@ class LlmProxyActor final : public ModelProxyHandle::base,
                             private llm::ModelSink {
  public:
   LlmProxyActor(caf::actor_config& config, CoreWorker& worker, std::size_t core,
-                const llm::Options& options, std::vector<std::shared_ptr<llm::ProviderGate>> gates);
+                const llm::Options& options, std::vector<std::shared_ptr<llm::ProviderGate>> gates,
+                std::vector<std::shared_ptr<llm::ProviderMeter>> meters);
   ~LlmProxyActor() override;
   behavior_type make_behavior() override;
   void on_exit() override;

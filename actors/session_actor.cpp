@@ -51,6 +51,16 @@ void count(const Event& recorded) {
   }
 }
 
+LastEvent kind_of(const Event& event) {
+  if (std::holds_alternative<MessageAccepted>(event)) return LastEvent::message;
+  if (std::holds_alternative<StepRecorded>(event)) return LastEvent::step;
+  if (std::holds_alternative<RunFailed>(event)) return LastEvent::failed;
+  if (const auto* end = std::get_if<RunEnded>(&event)) {
+    return end->outcome == RunOutcome::completed ? LastEvent::completed : LastEvent::cancelled;
+  }
+  return LastEvent::other;
+}
+
 }  // namespace
 
 SessionActor::SessionActor(caf::actor_config& config, SessionId id, CoreServices& services)
@@ -351,6 +361,49 @@ void SessionActor::handle(const Tick& tick) {
   if (tick.now - run_->text_kept_at >= services_.options.partial_interval) keep_text();
 }
 
+// ---- For the console ----
+
+SessionView SessionActor::view() const {
+  SessionView view{.session = id_, .waiting = waiting_messages(), .last_seq = log_.last().seq};
+  view.last_event = last_event_;
+  view.last_event_at = last_event_at_;
+  switch (state_) {
+    case State::asleep:
+      view.activity = SessionActivity::asleep;
+      break;
+    case State::loading:
+      view.activity = SessionActivity::loading;
+      break;
+    case State::ready:
+      view.activity = busy() ? SessionActivity::running : SessionActivity::idle;
+      break;
+    case State::broken:
+      view.activity = SessionActivity::broken;
+      break;
+  }
+  return view;
+}
+
+std::optional<RunView> SessionActor::view_run() const {
+  if (!run_) return std::nullopt;
+  const auto age =
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_now() - run_->started);
+  RunView view{.session = id_, .message = run_->turn.message_id()};
+  view.started = {wall_now().ms - age.count()};
+  view.waiting = waiting_messages();
+  view.text_bytes = run_->turn.text().size();
+  if (run_->speech != 0) {
+    view.activity = run_->hears ? RunActivity::listening : RunActivity::speaking;
+  } else if (run_->batch != 0) {
+    view.activity = RunActivity::acting;
+  } else if (run_->search != 0) {
+    view.activity = RunActivity::searching;
+  } else if (run_->call != 0) {
+    view.activity = view.text_bytes == 0 ? RunActivity::calling : RunActivity::writing;
+  }
+  return view;
+}
+
 void SessionActor::handle_nap() {
   if (!idle()) return;
   if (services_.directory->let_sleep(id_, handled_)) quit();
@@ -409,8 +462,14 @@ void SessionActor::begin(storage::SessionImage& image) {
   }
 }
 
+void SessionActor::note_last(const RecordedEvent& event) {
+  last_event_ = kind_of(event.event);
+  last_event_at_ = event.time;
+}
+
 void SessionActor::restore(storage::SessionImage& image) {
   log_.restore(image.last, image.partial_parts);
+  if (!image.events.empty()) note_last(image.events.back());
   if (image.client) client_ = std::make_unique<Client>(std::move(*image.client));
   struct Found {
     EventSeq seq;
@@ -531,6 +590,7 @@ void SessionActor::handle(Appended& appended) {
   }
   SessionLog::Landed landed = log_.land(*appended.outcomes, services_.store.epoch());
   for (const RecordedEvent& told : landed.told) count(told.event);
+  if (!landed.told.empty()) note_last(landed.told.back());
   if (!landed.told.empty()) services_.sink.on_recorded(id_, landed.told);
   auto next = landed.told.begin();
   for (auto& [entry, outcome] : landed.entries) {
@@ -756,6 +816,7 @@ void SessionActor::carry_out(agent::Transcribe& effect) {
   // Numbers of calls are drawn here: an answer may come before the loop returns its own.
   const std::uint64_t speech = ++services_.last_ticket;
   run_->speech = speech;
+  run_->hears = true;
   run_->speech_call = services_.speech.transcribe(
       id_, std::move(effect.audio), std::move(effect.language),
       [session = SessionHandle{this}, speech](Result<agent::Transcribed> heard) {
@@ -766,6 +827,7 @@ void SessionActor::carry_out(agent::Transcribe& effect) {
 void SessionActor::carry_out(agent::Speak& effect) {
   const std::uint64_t speech = ++services_.last_ticket;
   run_->speech = speech;
+  run_->hears = false;
   run_->spoken = {};
   run_->speech_call = services_.speech.speak(
       id_, run_->answer_name, std::move(effect.text), std::move(effect.voice),

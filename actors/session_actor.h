@@ -25,6 +25,7 @@
 #include "agent/history.h"
 #include "agent/turn.h"
 #include "base/clock.h"
+#include "schemas/console.h"
 #include "schemas/event.h"
 
 namespace parlance::actors {
@@ -39,6 +40,11 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   behavior_type make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "session"; }
+
+  // For the console. Thread: the core, between two messages.
+  SessionView view() const;
+  /// The run in progress; nothing when there is none.
+  std::optional<RunView> view_run() const;
 
  private:
   using Command = std::variant<Submit, Cancel, Ping, ChangeLifecycle, Store, AwaitEnd>;
@@ -70,6 +76,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     std::uint64_t search = 0;       ///< Of documents or the agent, in flight; 0 when there is none.
     std::uint64_t speech = 0;       ///< Heard or spoken now; 0 when nothing is.
     std::uint64_t speech_call = 0;  ///< What the SpeechLoop calls that.
+    bool hears = false;             ///< Rather than speaks.
     SpeechProgress spoken{};        ///< How far that is, once there is any.
     std::string answer_name{};      ///< Of the recording of the answer that was recorded last.
   };
@@ -110,6 +117,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void handle(Loaded& loaded);
   void begin(storage::SessionImage& image);
   void restore(storage::SessionImage& image);
+  void note_last(const RecordedEvent& event);
   void go_on(storage::SessionImage& image);
   void keep_text();
   void flush();
@@ -180,6 +188,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   std::vector<Cancel> early_cancels_;  ///< Of messages that are not durable yet.
   std::vector<AwaitEnd> end_waiters_;
   std::unique_ptr<Client> client_;  ///< Null: nobody authorized this session.
+  WallTime last_event_at_;
+  LastEvent last_event_ = LastEvent::none;
   agent::History history_;
 };
 

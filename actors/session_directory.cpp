@@ -74,11 +74,39 @@ void SessionDirectory::recover(const SessionId& id) {
 }
 
 void SessionDirectory::set_running(const SessionId& id, bool running) {
-  if (running) {
-    running_.insert(id);
-  } else {
-    running_.erase(id);
+  if (!running) return stop_running(id);
+  const auto [it, added] = running_.try_emplace(id);
+  if (added) it->second = by_start_.insert(by_start_.end(), &it->first);
+}
+
+void SessionDirectory::stop_running(const SessionId& id) {
+  const auto it = running_.find(id);
+  if (it == running_.end()) return;
+  by_start_.erase(it->second);
+  running_.erase(it);
+}
+
+CoreActivity SessionDirectory::activity(std::size_t rows_max) const {
+  const auto actor_of = [](const Entry& entry) {
+    return static_cast<const SessionActor*>(caf::actor_cast<caf::abstract_actor*>(entry.actor));
+  };
+  CoreActivity out{.runs = running_.size(), .sessions_awake = sessions_.size()};
+  for (const SessionId* id : by_start_) {
+    if (out.oldest_runs.size() == rows_max) break;
+    const auto it = sessions_.find(*id);
+    if (it == sessions_.end()) continue;
+    if (auto run = actor_of(it->second)->view_run()) out.oldest_runs.push_back(std::move(*run));
   }
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const WallTime wall = wall_now();
+  for (auto id = by_use_.rbegin(); id != by_use_.rend(); ++id) {
+    if (out.last_used.size() == rows_max) break;
+    const Entry& entry = sessions_.find(**id)->second;
+    SessionView& view = out.last_used.emplace_back(actor_of(entry)->view());
+    view.used = {wall.ms -
+                 std::chrono::duration_cast<std::chrono::milliseconds>(now - entry.used).count()};
+  }
+  return out;
 }
 
 bool SessionDirectory::let_sleep(const SessionId& id, std::uint64_t handled) {
@@ -94,7 +122,7 @@ void SessionDirectory::forget(const SessionId& id, const caf::abstract_actor* ac
   const auto it = sessions_.find(id);
   if (it == sessions_.end()) return;
   if (caf::actor_cast<caf::abstract_actor*>(it->second.actor) != actor) return;
-  running_.erase(id);
+  stop_running(id);
   remove(it);
 }
 
@@ -113,7 +141,7 @@ void SessionDirectory::sweep(SteadyTime now) {
   const std::size_t end = buckets * (share + 1) / kSweepsPerRound;
   for (std::size_t bucket = buckets * share / kSweepsPerRound; bucket < end; ++bucket) {
     for (auto id = running_.begin(bucket); id != running_.end(bucket); ++id) {
-      const auto it = sessions_.find(*id);
+      const auto it = sessions_.find(id->first);
       if (it != sessions_.end()) tell(services_.worker(), it->second.actor, Tick{now});
     }
   }
@@ -139,6 +167,7 @@ void SessionDirectory::stop() {
   by_use_.clear();
   sessions_.clear();
   running_.clear();
+  by_start_.clear();
 }
 
 }  // namespace parlance::actors

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <list>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "actors/handles.h"
 #include "base/result.h"
+#include "schemas/console.h"
 #include "schemas/ids.h"
 
 namespace parlance::actors {
@@ -50,6 +50,9 @@ class SessionDirectory {
   void forget(const SessionId& id, const caf::abstract_actor* actor);
 
   std::size_t running() const noexcept { return running_.size(); }
+  /// For the console: the longest runs and the sessions that were last used, at most `rows_max`
+  /// each. Looks at no others.
+  CoreActivity activity(std::size_t rows_max) const;
   /// Actors that have not ended, in the directory or not.
   std::size_t alive() const noexcept { return alive_; }
 
@@ -73,14 +76,16 @@ class SessionDirectory {
 
   Sessions::iterator wake(const SessionId& id);
   void remove(Sessions::iterator it);
+  void stop_running(const SessionId& id);
   Result<Sessions::iterator> find_or_wake(const SessionId& id);
 
   caf::actor_system& system_;
   CoreServices& services_;
   std::atomic<std::size_t>& awake_in_node_;
   Sessions sessions_;
-  std::list<const SessionId*> by_use_;  ///< Longest unused first.
-  std::unordered_set<SessionId> running_;
+  std::list<const SessionId*> by_use_;    ///< Longest unused first.
+  std::list<const SessionId*> by_start_;  ///< Of running_; the run that began first is first.
+  std::unordered_map<SessionId, std::list<const SessionId*>::iterator> running_;
   std::size_t sweeps_ = 0;
   std::size_t alive_ = 0;
 };

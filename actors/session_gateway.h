@@ -26,6 +26,7 @@
 
 namespace parlance::actors {
 
+class ConsoleGateway;
 class PlatformGateway;
 
 /// What a core's front end implements to hear its sessions. Called on the session's home core, in
@@ -144,6 +145,9 @@ class SessionGateway {
 
   /// The agents and sessions of the platform. Lives as long as this.
   virtual PlatformGateway& platform() = 0;
+
+  /// What the operator's console sees. Lives as long as this.
+  virtual ConsoleGateway& console() = 0;
 
   /// True once the node is stopping: new messages are refused with unavailable.
   virtual bool stopping() const = 0;

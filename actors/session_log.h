@@ -84,6 +84,8 @@ class SessionLog {
 
   // ---- What is known ----
 
+  /// The last place of the log.
+  const Cursor& last() const noexcept { return last_; }
   /// Nothing is durable yet.
   bool empty() const noexcept { return last_.seq == 0; }
   /// A message that is not durable yet; null when there is none with this id.

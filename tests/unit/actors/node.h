@@ -20,6 +20,7 @@
 #include <catch2/catch.hpp>
 
 #include "actors/actor_tree.h"
+#include "actors/console_gateway.h"
 #include "storage/store.h"
 
 namespace parlance::test {
@@ -187,6 +188,15 @@ class Node {
       gateway.snapshot({session}, [reply](auto found) { reply.set(std::move(found)); });
     });
     return reply;
+  }
+
+  /// What the console sees of the core of `session`.
+  CoreActivity activity(const std::string& session, std::size_t rows_max = 100) {
+    Waiting<CoreActivity> reply;
+    on_core(home_of(session), [=](actors::SessionGateway& gateway) {
+      reply.set(gateway.console().activity(rows_max));
+    });
+    return reply.get();
   }
 
   Waiting<Result<EventPage>> read(const std::string& session, const ReadEvents& range = {},

@@ -91,6 +91,7 @@ class FakeGateway final : public actors::SessionGateway {
   void cancel(const SessionId&, CancelMessage, StatusReply) override { FAIL(); }
   void ping(const SessionId&, std::string, PingReply) override { FAIL(); }
   actors::PlatformGateway& platform() override { throw std::logic_error("no platform here"); }
+  actors::ConsoleGateway& console() override { throw std::logic_error("no console here"); }
   void create_client(Scope, AuthorizedReply) override { FAIL(); }
   void refresh_client(SessionId, std::string, AuthorizedReply) override { FAIL(); }
   void change_lifecycle(const SessionId&, LifecycleCommand, StatusReply) override { FAIL(); }

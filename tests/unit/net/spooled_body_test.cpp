@@ -53,6 +53,7 @@ class FakeGateway final : public actors::SessionGateway {
   void await_end(const SessionId&, MessageId, StatusReply, SpeechReply) override { FAIL(); }
   void read_passages(const SessionId&, std::vector<PassageId>, PassagesReply) override { FAIL(); }
   actors::PlatformGateway& platform() override { throw std::logic_error("no platform here"); }
+  actors::ConsoleGateway& console() override { throw std::logic_error("no console here"); }
   bool stopping() const override { return false; }
   bool ready() const override { return true; }
 
