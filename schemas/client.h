@@ -27,6 +27,9 @@ enum class LifecycleState : std::uint8_t {
   deactivated = 4,   ///< For ever: a closed temporary session.
 };
 
+/// "authorized", "initialized", ...
+const char* to_string(LifecycleState state) noexcept;
+
 /// What a client asks of its session's life.
 enum class LifecycleCommand : std::uint8_t {
   authorize,    ///< ON_AUTH of a new client.

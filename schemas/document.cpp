@@ -6,6 +6,22 @@
 
 namespace parlance {
 
+const char* to_string(LifecycleState state) noexcept {
+  switch (state) {
+    case LifecycleState::authorized:
+      return "authorized";
+    case LifecycleState::initialized:
+      return "initialized";
+    case LifecycleState::reauthorized:
+      return "reauthorized";
+    case LifecycleState::closed:
+      return "closed";
+    case LifecycleState::deactivated:
+      return "deactivated";
+  }
+  return "";
+}
+
 const char* to_string(Scope scope) noexcept {
   return scope == Scope::temporary ? "temporary" : "persistent";
 }
