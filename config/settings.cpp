@@ -167,6 +167,38 @@ bool read_keys(Section& root, net::Options& net, const Environment& environment)
   return true;
 }
 
+/// What is wrong with the key of the operator's console; empty when nothing is.
+std::string_view problem_with_console_key(std::string_view key,
+                                          const std::vector<std::string>& api_keys) {
+  if (const std::string_view wrong = problem_with_client_key(key); !wrong.empty()) return wrong;
+  if (key.size() < net::kConsoleKeyBytesMin) {
+    return "is too short: 16 characters at least, better 32 random ones";
+  }
+  if (std::find(api_keys.begin(), api_keys.end(), key) != api_keys.end()) {
+    return "is one of the clients' keys, who must not be able to open the console";
+  }
+  return {};
+}
+
+/// The key of the operator's console, behind those of clients. The environment wins.
+void read_console(Section& root, net::Options& net, const Environment& environment) {
+  constexpr const char* kVariable = "PARLANCE_CONSOLE_KEY";
+  Section section = root.section("console");
+  const char* const name = section.has("key_file") ? "key_file" : "key";
+  std::string key = read_secret(section, "key", "key_file", environment);
+  section.finish();
+  const std::string variable = environment(kVariable);
+  const bool instead = !variable.empty();
+  if (instead) key = variable;
+  if (key.empty()) return;
+  const std::string_view wrong = problem_with_console_key(key, net.api_keys);
+  if (wrong.empty()) {
+    net.console_key = std::move(key);
+  } else {
+    (instead ? root : section).problem(instead ? kVariable : name, std::string(wrong));
+  }
+}
+
 void read_limits(Section limits, net::Options& net, actors::Options& sessions,
                  speech::Options& speech) {
   limits.read("connections_max", net.connections_max, 1, 1'000'000);
@@ -384,6 +416,7 @@ void read_root(Section& root, Settings& out, const Environment& environment,
   root.read("permessage_deflate", out.net.permessage_deflate);
   read_auth(root, out.net);
   const bool keys_given = read_keys(root, out.net, environment);
+  read_console(root, out.net, environment);
   check_listeners(root, out.net, listen.empty() ? "listen" : "--listen", keys_given);
   read_limits(root.section("limits"), out.net, out.sessions, out.offline_speech);
   read_agent(root.section("agent"), out.agent);

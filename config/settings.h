@@ -58,6 +58,7 @@ std::string process_environment(const char* name);
 ///   OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL   a provider "openai", tried first; with the key
 ///                                                   also speech, where the file names none
 ///   PARLANCE_API_KEYS                               keys for clients, joined by commas
+///   PARLANCE_CONSOLE_KEY                            the key of the operator's console
 ///   APP_VERSION, ENV (DEV, TEST or PRODUCTION)      told by /healthz and in the log
 ///   LOG_LEVEL; DATABASE_URL, SESSION_DB_URL (rocksdb:///path)
 ///   ACCESS_TOKEN_SECRET_KEY, ACCESS_TOKEN_ALGORITHM, ACCESS_TOKEN_EXPIRE_MINUTES

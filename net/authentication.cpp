@@ -84,6 +84,7 @@ std::string_view trim(std::string_view text) {
 
 Authentication::Authentication(const Options& options)
     : keys_(options.api_keys),
+      console_key_(options.console_key),
       origins_(options.allowed_origins),
       any_host_(!options.api_keys.empty() || options.auth_none) {}
 
@@ -93,6 +94,10 @@ bool Authentication::admits(std::string_view authorization, std::string_view pro
   if (!token.empty() && known(token)) return true;
   const std::string_view protocol = bearer_protocol(protocols);
   return !protocol.empty() && known(protocol.substr(kBearerProtocol.size()));
+}
+
+bool Authentication::admits_console(std::string_view authorization) const {
+  return has_console() && equal_in_constant_time(console_key_, bearer_token(authorization));
 }
 
 bool Authentication::admits_host(std::string_view host) const {

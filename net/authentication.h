@@ -24,6 +24,10 @@ class Authentication {
   /// `protocols` must be empty for what is not a WebSocket handshake.
   bool admits(std::string_view authorization, std::string_view protocols) const;
 
+  /// Whether there is a key for the console at all, and whether `authorization` carries it.
+  bool has_console() const noexcept { return !console_key_.empty(); }
+  bool admits_console(std::string_view authorization) const;
+
   /// Whether a request for `host` (the Host header) is meant for this server. Without keys only
   /// loopback and the hosts of the listed origins are: a page of another site whose name was
   /// pointed at 127.0.0.1 sends that name, and is of the same origin as far as its browser can
@@ -39,6 +43,7 @@ class Authentication {
   bool known(std::string_view key) const;
 
   std::vector<std::string> keys_;
+  std::string console_key_;
   std::vector<std::string> origins_;
   bool any_host_;
 };

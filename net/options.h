@@ -15,6 +15,9 @@ inline constexpr std::string_view kOpenToOthers =
     "can be reached from other machines and no API keys are configured: give `api_keys`, or write "
     "`auth: none` on purpose";
 
+/// What a key of the console has at least.
+inline constexpr std::size_t kConsoleKeyBytesMin = 16;
+
 struct Options {
   // ---- What /healthz tells of the process ----
 
@@ -33,6 +36,9 @@ struct Options {
   /// that others can reach unless `auth_none` says so. From the environment or a file; never
   /// logged.
   std::vector<std::string> api_keys;
+  /// What the operator's console is opened with, besides its page. Empty: nobody may. From the
+  /// environment or a file; never logged.
+  std::string console_key;
   /// Open on purpose, also beyond loopback (`auth: none`).
   bool auth_none = false;
   /// Origins such as "https://chat.example.org" whose pages may open sockets and change state,

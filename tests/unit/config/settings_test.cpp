@@ -515,6 +515,38 @@ TEST_CASE("an empty or unusable key in the environment is a problem that says wh
              "not"});
 }
 
+// ---- The console ----
+
+TEST_CASE("the console has no key unless one is given") {
+  CHECK(Reading("").settings.net.console_key.empty());
+}
+
+TEST_CASE("the console's key comes from the file, and from the environment rather") {
+  const std::string yaml = "console:\n  key: of-the-file-0123";
+  CHECK(Reading(yaml).settings.net.console_key == "of-the-file-0123");
+  const Reading both(yaml, {{"PARLANCE_CONSOLE_KEY", "of-the-environment"}});
+  CHECK(both.told().empty());
+  CHECK(both.settings.net.console_key == "of-the-environment");
+}
+
+TEST_CASE("a key of the console that is too short is a problem that does not show it") {
+  const Reading reading("console:\n  key: short");
+  REQUIRE(reading.problems.size() == 1);
+  CHECK(reading.problems[0].line == 2);
+  CHECK(reading.problems[0].text.find("16 characters") != std::string::npos);
+  CHECK(reading.problems[0].text.find("short:") == std::string::npos);
+  CHECK(reading.settings.net.console_key.empty());
+  CHECK(
+      Reading("", {{"PARLANCE_CONSOLE_KEY", "short"}}).told() ==
+      Told{"0: PARLANCE_CONSOLE_KEY is too short: 16 characters at least, better 32 random ones"});
+}
+
+TEST_CASE("a client's key is none of the console") {
+  const Reading reading("api_keys: [0123456789abcdef]\nconsole:\n  key: 0123456789abcdef");
+  REQUIRE(reading.problems.size() == 1);
+  CHECK(reading.problems[0].text.find("clients' keys") != std::string::npos);
+}
+
 // ---- Secrets ----
 
 TEST_CASE("a secret is taken from the variable it names") {

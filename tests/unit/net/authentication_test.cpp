@@ -22,6 +22,27 @@ TEST_CASE("without keys everybody is admitted") {
   CHECK(open.admits("Bearer wrong", ""));
 }
 
+TEST_CASE("without a key of its own the console admits nobody") {
+  const Authentication closed = with_keys();
+  CHECK_FALSE(closed.has_console());
+  CHECK_FALSE(closed.admits_console(""));
+  CHECK_FALSE(closed.admits_console("Bearer "));
+  CHECK_FALSE(closed.admits_console("Bearer alpha"));
+}
+
+TEST_CASE("the console admits its key alone, which is no key of clients") {
+  Options options;
+  options.api_keys = {"alpha"};
+  options.console_key = "a-key-of-16-bytes";
+  const Authentication both(options);
+  CHECK(both.admits_console("Bearer a-key-of-16-bytes"));
+  for (const auto* header : {"", "Bearer alpha", "Bearer a-key-of-16-byte", "a-key-of-16-bytes"}) {
+    INFO(header);
+    CHECK_FALSE(both.admits_console(header));
+  }
+  CHECK_FALSE(both.admits("Bearer a-key-of-16-bytes", ""));
+}
+
 TEST_CASE("a bearer header with a known key is admitted") {
   const Authentication closed = with_keys();
   CHECK(closed.admits("Bearer alpha", ""));
