@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "net/console_feed.h"
+#include "net/console_stream.h"
 #include "net/http_connection.h"
 #include "net/stream_socket.h"
 
@@ -18,7 +20,8 @@ Shared::Shared(Options given, std::shared_ptr<const auth::AccessTokens> tokens)
     : options(std::move(given)),
       authentication(options),
       access_tokens(std::move(tokens)),
-      limits(options.connections_max, options.connections_per_address_max) {}
+      limits(options.connections_max, options.connections_per_address_max),
+      console(std::make_shared<ConsoleFeed>(*this)) {}
 
 Core::Core(asio::io_context& io, std::shared_ptr<Shared> shared, std::size_t index)
     : io_(io), shared_(std::move(shared)), index_(index), fanout_(shared_->options) {}
@@ -41,6 +44,7 @@ void Core::start() {
   readiness_->start(shared_from_this());
   timer_ = std::make_unique<Timer>(io_);
   sweep();
+  if (index_ == 0) shared_->console->start();
 }
 
 Tick Core::ticks(std::chrono::milliseconds time) const noexcept {
@@ -59,6 +63,7 @@ bool Core::adopt(std::unique_ptr<StreamSocket> socket) {
   adopted.slot_ = free_slots_.back();
   free_slots_.pop_back();
   slots_[adopted.slot_].socket = std::move(socket);
+  ++count_of(adopted);
   if (!stopped_ && readiness_->add(adopted.fd(), adopted)) return true;
   retire(adopted);
   return false;
@@ -67,6 +72,7 @@ bool Core::adopt(std::unique_ptr<StreamSocket> socket) {
 void Core::retire(StreamSocket& socket) {
   if (socket.retired_) return;
   socket.retired_ = true;
+  --count_of(socket);
   fanout_.detach(socket);
   if (readiness_) readiness_->remove(socket.fd(), socket);
   socket.fd_.reset();
@@ -103,6 +109,34 @@ void Core::remove_relay(std::uint64_t name) {
   if (relay == relays_.end()) return;
   fanout_.detach(*relay->second);
   relays_.erase(relay);
+}
+
+// ---- The operator's console ----
+
+std::size_t& Core::count_of(const StreamSocket& socket) {
+  switch (socket.kind()) {
+    case SocketKind::chat_socket:
+      return sockets_.chat_sockets;
+    case SocketKind::chat_stream:
+      return sockets_.chat_streams;
+    case SocketKind::message_stream:
+      return sockets_.message_streams;
+    case SocketKind::client_socket:
+      return sockets_.client_sockets;
+    case SocketKind::console:
+      break;
+  }
+  return sockets_.consoles;
+}
+
+void Core::tell_consoles(const Frame& state) {
+  for (ConsoleStream* const console : consoles_) console->tell(state);
+}
+
+dialects::console::Connections Core::connections() const {
+  dialects::console::Connections open = sockets_;
+  open.http = http_.size();
+  return open;
 }
 
 void Core::give_up(StreamSocket& socket, const std::exception& error) {
@@ -188,6 +222,7 @@ void Core::stop() {
   }
   for (HttpConnection* connection : http_) connection->abort();
   publish_counts();
+  if (index_ == 0) shared_->console->stop();
   if (!readiness_) return;
   readiness_->stop();
   timer_->cancel();

@@ -21,6 +21,7 @@
 
 #include "actors/session_gateway.h"
 #include "auth/access_token.h"
+#include "dialects/console.h"
 #include "net/authentication.h"
 #include "net/connection_limits.h"
 #include "net/due_wheel.h"
@@ -30,6 +31,8 @@
 
 namespace parlance::net {
 
+class ConsoleFeed;
+class ConsoleStream;
 class Core;
 class HttpConnection;
 class StreamSocket;
@@ -56,6 +59,7 @@ struct Shared {
   const Authentication authentication;
   const std::shared_ptr<const auth::AccessTokens> access_tokens;  ///< Of the KISS stack.
   ConnectionLimits limits;
+  std::shared_ptr<ConsoleFeed> console;  ///< Never null.
   std::atomic<std::size_t> refusals{0};  ///< Connections being told that there are too many.
   std::vector<Core*> cores;
 };
@@ -81,6 +85,7 @@ class Core final : public std::enable_shared_from_this<Core> {
   std::chrono::seconds retry_after() const noexcept { return retry_after_; }
   /// Closes every connection as it is, and stops the timer and the readiness set for good.
   void stop();
+  bool stopped() const noexcept { return stopped_; }
 
   // ---- Long-lived sockets ----
 
@@ -128,6 +133,15 @@ class Core final : public std::enable_shared_from_this<Core> {
   void enter(HttpConnection& connection) { http_.insert(&connection); }
   void leave(HttpConnection& connection) { http_.erase(&connection); }
 
+  // ---- The operator's console ----
+
+  void enter(ConsoleStream& console) { consoles_.insert(&console); }
+  void leave(ConsoleStream& console) { consoles_.erase(&console); }
+  /// Sends `state` to the consoles of this core.
+  void tell_consoles(const Frame& state);
+  /// What is open here.
+  dialects::console::Connections connections() const;
+
   /// Counted here without atomics, and published with every sweep.
   struct Counts {
     std::uint64_t frames_received = 0;
@@ -155,6 +169,8 @@ class Core final : public std::enable_shared_from_this<Core> {
     std::uint32_t generation;
   };
 
+  /// Where sockets like `socket` are counted.
+  std::size_t& count_of(const StreamSocket& socket);
   void give_up(StreamSocket& socket, const std::exception& error);
   void flush();
   void sweep();
@@ -171,11 +187,13 @@ class Core final : public std::enable_shared_from_this<Core> {
   std::unique_ptr<char[]> buffer_;
   std::string scratch_;
 
+  std::unordered_set<ConsoleStream*> consoles_;  ///< Of slots_, whose sockets leave it.
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<StreamSocket*> dirty_;  ///< Ask to be flushed.
   std::vector<std::unique_ptr<StreamSocket>> retired_;
   std::unordered_set<HttpConnection*> http_;
+  dialects::console::Connections sockets_;  ///< Long-lived ones.
   std::unordered_map<std::uint64_t, std::unique_ptr<Subscriber>> relays_;
   std::uint64_t relays_drawn_ = 0;
   bool flush_posted_ = false;

@@ -130,6 +130,7 @@ void Fanout::attach(Subscriber& subscriber, SessionId session, const AttachOptio
   channel.first = &subscriber;
   subscriber.tokens_ = options.tokens;
   subscriber.acks_ = options.acks;
+  ++channel.watchers;
   ++attached_;
   metrics::get().watchers.add(1);
 
@@ -143,9 +144,15 @@ void Fanout::attach(Subscriber& subscriber, SessionId session, const AttachOptio
   }
 }
 
+std::size_t Fanout::watchers(const SessionId& session) const {
+  const auto channel = channels_.find(session);
+  return channel == channels_.end() ? 0 : channel->second.watchers;
+}
+
 void Fanout::detach(Subscriber& subscriber) {
   if (!subscriber.attached()) return;
   Channel& channel = *subscriber.channel_;
+  --channel.watchers;
   if (subscriber.previous_ != nullptr) {
     subscriber.previous_->next_ = subscriber.next_;
   } else {

@@ -107,6 +107,7 @@ class Subscriber {
   struct Channel {
     const SessionId* session = nullptr;  ///< The key in the fanout's table.
     Subscriber* first = nullptr;
+    std::size_t watchers = 0;
     EventSeq newest = 0;  ///< The newest event told since the channel exists.
   };
 
@@ -164,6 +165,8 @@ class Fanout final : public actors::EventSink {
   SubscriberRef ref(const Subscriber& subscriber) noexcept;
   std::size_t subscribers() const noexcept { return attached_; }
   std::size_t sessions() const noexcept { return channels_.size(); }
+  /// How many watch `session`.
+  std::size_t watchers(const SessionId& session) const;
 
   void on_recorded(const SessionId& session, std::span<const RecordedEvent> events) override;
   void on_passing(const SessionId& session, const PassingEvent& event) override;

@@ -70,15 +70,24 @@ bool wants_access_token(Endpoint endpoint) {
          endpoint == Endpoint::kiss_documents || endpoint == Endpoint::kiss_passage;
 }
 
+/// Those that want the key of the operator's console, and no other.
+bool wants_console_key(Endpoint endpoint) {
+  return endpoint == Endpoint::console_state || endpoint == Endpoint::console_events ||
+         endpoint == Endpoint::console_history || endpoint == Endpoint::console_log ||
+         endpoint == Endpoint::console_stop;
+}
+
 bool wants_api_key(Endpoint endpoint) {
-  return !is_open(endpoint) && !wants_access_token(endpoint) && endpoint != Endpoint::kiss_auth &&
+  return !is_open(endpoint) && !wants_access_token(endpoint) &&
+         !wants_console_key(endpoint) && endpoint != Endpoint::kiss_auth &&
          endpoint != Endpoint::kiss_socket;
 }
 
 bool names_chat(Endpoint endpoint) {
   return endpoint == Endpoint::history || endpoint == Endpoint::chat_socket ||
          endpoint == Endpoint::chat_events || endpoint == Endpoint::chat_messages ||
-         endpoint == Endpoint::chat_cancel;
+         endpoint == Endpoint::chat_cancel || endpoint == Endpoint::console_log ||
+         endpoint == Endpoint::console_stop;
 }
 
 /// Headers that mean one thing. Where one comes twice, a proxy in front may have gone by the other.
@@ -461,6 +470,7 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
     return response;
   }
   request.route = std::get<Route>(std::move(found));
+  const std::string accept = all_lines(incoming.parser.get(), http::field::accept);
   const Endpoint endpoint = request.route.endpoint;
 
   const Authentication& authentication = core_->shared().authentication;
@@ -485,10 +495,8 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   request.accept_encoding = incoming.header(http::field::accept_encoding);
   request.if_none_match = incoming.header(http::field::if_none_match);
   request.if_match = all_lines(incoming.parser.get(), http::field::if_match);
-  request.wants_events =
-      accepts(all_lines(incoming.parser.get(), http::field::accept), "text/event-stream");
-  request.wants_json =
-      accepts(all_lines(incoming.parser.get(), http::field::accept), "application/json");
+  request.wants_events = accepts(accept, "text/event-stream");
+  request.wants_json = accepts(accept, "application/json");
   request.range = incoming.header(http::field::range);
   request.if_range = incoming.header(http::field::if_range);
   return check_body(incoming);
@@ -507,6 +515,16 @@ std::optional<HttpResponse> HttpConnection::check_credentials(Incoming& incoming
     if (!bearer) return to_response(dialects::to_problem(bearer.error()), request_id_);
     incoming.request.client = std::move(bearer->client);
     return std::nullopt;
+  }
+  if (wants_console_key(endpoint)) {
+    const Authentication& authentication = core_->shared().authentication;
+    if (!authentication.has_console()) {
+      return refuse(403,
+                    "the console has no key: give one as console.key or console.key_file in the "
+                    "configuration, or as PARLANCE_CONSOLE_KEY in the environment");
+    }
+    if (authentication.admits_console(authorization)) return std::nullopt;
+    return refuse(401, "the console's key is needed: Authorization: Bearer <console key>");
   }
   const std::string_view protocols = is_websocket(endpoint)
                                          ? incoming.header(http::field::sec_websocket_protocol)
@@ -567,11 +585,13 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     response = check(incoming);
     const Endpoint endpoint = incoming.request.route.endpoint;
     const bool head = incoming.request.method == "HEAD";
-    if (!response && (endpoint == Endpoint::chat_socket || endpoint == Endpoint::chat_events)) {
+    if (!response && (endpoint == Endpoint::chat_socket || endpoint == Endpoint::chat_events ||
+                      endpoint == Endpoint::console_events)) {
       if (head) {
         response = HttpResponse{.content_type = "text/event-stream; charset=utf-8"};
       } else {
-        response = open_stream(incoming);
+        response = endpoint == Endpoint::console_events ? open_console_stream(incoming)
+                                                        : open_stream(incoming);
         if (!response) co_return false;
       }
     }

@@ -65,6 +65,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::optional<HttpResponse> check_handshake(Incoming& incoming);
   std::string handshake_answer(const Incoming& incoming, std::string_view extension) const;
   std::optional<HttpResponse> open_stream(Incoming& incoming);
+  std::optional<HttpResponse> open_console_stream(Incoming& incoming);
+  std::string events_head(const Incoming& incoming) const;
   boost::asio::awaitable<std::optional<HttpResponse>> open_kiss_socket(Incoming& incoming);
   boost::asio::awaitable<std::optional<HttpResponse>> open_message_stream(Incoming& incoming);
   boost::asio::awaitable<HttpResponse> answer_while_wanted(HttpRequest& request);

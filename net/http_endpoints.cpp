@@ -12,6 +12,7 @@
 #include "dialects/step_stream.h"
 #include "net/api_docs_endpoints.h"
 #include "net/await_reply.h"
+#include "net/console_endpoints.h"
 #include "net/history_memory.h"
 #include "net/kiss_endpoints.h"
 #include "net/platform_endpoints.h"
@@ -274,6 +275,11 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::kiss_documents:
     case Endpoint::kiss_passage:
       co_return co_await answer_kiss(core, request, on_leave);
+    case Endpoint::console_state:
+    case Endpoint::console_history:
+    case Endpoint::console_log:
+    case Endpoint::console_stop:
+      co_return co_await answer_console(core, request);
     case Endpoint::openapi:
     case Endpoint::asyncapi:
     case Endpoint::docs:
@@ -300,6 +306,7 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::chat_socket:
     case Endpoint::chat_events:
     case Endpoint::kiss_socket:
+    case Endpoint::console_events:
       break;
   }
   co_return to_response(Problem{.status = 404, .detail = "there is nothing here"}, request.id);

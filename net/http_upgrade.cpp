@@ -5,6 +5,9 @@
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
+#include "net/console_endpoints.h"
+#include "net/console_feed.h"
+#include "net/console_stream.h"
 #include "net/deflate.h"
 #include "net/http_connection.h"
 #include "net/http_endpoints.h"
@@ -132,6 +135,34 @@ asio::awaitable<std::optional<HttpResponse>> HttpConnection::open_message_stream
   co_return std::nullopt;
 }
 
+/// Status line and headers of a stream of events.
+std::string HttpConnection::events_head(const Incoming& incoming) const {
+  std::string head = wire_head(200, request_id_);
+  head +=
+      "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, "
+      "no-transform\r\n"
+      "X-Accel-Buffering: no\r\nConnection: close\r\n";
+  HttpResponse cors;
+  allow_origin(incoming, cors);
+  for (const auto& [name, value] : cors.headers) {
+    fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
+  }
+  head += "\r\n";
+  return head;
+}
+
+/// Hands the socket to a stream of the console's states; or says why not.
+std::optional<HttpResponse> HttpConnection::open_console_stream(Incoming& incoming) {
+  if (std::optional<HttpResponse> refused = check_handshake(incoming)) return refused;
+  if (!core_->shared().console->enter()) return to_response(too_many_consoles(), request_id_);
+  std::string head = events_head(incoming);
+  error_code error;
+  open_console(*core_, {.fd = UniqueFd(socket_.release(error)),
+                        .permit = std::move(permit_),
+                        .head = std::move(head)});
+  return std::nullopt;
+}
+
 /// Hands the socket to the session's home core; or says why not.
 std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
   const HttpRequest& request = incoming.request;
@@ -146,17 +177,7 @@ std::optional<HttpResponse> HttpConnection::open_stream(Incoming& incoming) {
   Core& home = *core_->shared().cores[core_->gateway().home_of(session)];
 
   if (!is_socket) {
-    std::string head = wire_head(200, request_id_);
-    head +=
-        "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, "
-        "no-transform\r\n"
-        "X-Accel-Buffering: no\r\nConnection: close\r\n";
-    HttpResponse cors;
-    allow_origin(incoming, cors);
-    for (const auto& [name, value] : cors.headers) {
-      fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
-    }
-    head += "\r\n";
+    std::string head = events_head(incoming);
     error_code error;
     SseOpening opening{.fd = UniqueFd(socket_.release(error)),
                        .permit = std::move(permit_),

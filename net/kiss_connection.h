@@ -37,6 +37,7 @@ class KissConnection final : public WebSocketPeer {
   ~KissConnection() override;
 
   void begin(KissOpening& opening);
+  SocketKind kind() const noexcept override { return SocketKind::client_socket; }
 
   // ---- Called by the coroutine that answers, and by relays ----
 

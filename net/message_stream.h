@@ -40,6 +40,7 @@ class MessageStream final : public StreamSocket {
   ~MessageStream() override;
 
   void end(std::chrono::seconds retry_after) override;
+  SocketKind kind() const noexcept override { return SocketKind::message_stream; }
   void on_relayed(std::uint64_t relay, const Relayed& relayed) override;
 
   // ---- Called by the coroutine that answers ----

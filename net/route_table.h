@@ -10,27 +10,32 @@
 namespace parlance::net {
 
 enum class Endpoint : unsigned char {
-  about,           ///< GET /
-  health,          ///< GET /healthz
-  readiness,       ///< GET /readyz
-  metrics,         ///< GET /metrics
-  history,         ///< GET /history/{chat_id}
-  agent_run,       ///< POST /agent/run
-  chat_socket,     ///< GET /chat/{chat_id}, a WebSocket
-  chat_events,     ///< GET /chat/{chat_id}/events, server-sent events
-  chat_messages,   ///< POST /chat/{chat_id}/messages
-  chat_cancel,     ///< POST /chat/{chat_id}/cancel
-  kiss_auth,       ///< POST /auth
-  kiss_sessions,   ///< POST /sessions?action=
-  kiss_queries,    ///< POST /queries
-  kiss_documents,  ///< POST /documents
-  kiss_passage,    ///< GET /passages/{id}
-  kiss_socket,     ///< GET /ws, a WebSocket
-  openapi,         ///< GET /api/v1/openapi.json
-  asyncapi,        ///< GET /api/v1/asyncapi.json
-  docs,            ///< GET /api/v1/docs, Swagger UI
-  redoc,           ///< GET /api/v1/redoc
-  docs_file,       ///< GET /api/v1/docs/{file}, what the two pages need
+  about,            ///< GET /
+  health,           ///< GET /healthz
+  readiness,        ///< GET /readyz
+  metrics,          ///< GET /metrics
+  history,          ///< GET /history/{chat_id}
+  agent_run,        ///< POST /agent/run
+  chat_socket,      ///< GET /chat/{chat_id}, a WebSocket
+  chat_events,      ///< GET /chat/{chat_id}/events, server-sent events
+  chat_messages,    ///< POST /chat/{chat_id}/messages
+  chat_cancel,      ///< POST /chat/{chat_id}/cancel
+  kiss_auth,        ///< POST /auth
+  kiss_sessions,    ///< POST /sessions?action=
+  kiss_queries,     ///< POST /queries
+  kiss_documents,   ///< POST /documents
+  kiss_passage,     ///< GET /passages/{id}
+  kiss_socket,      ///< GET /ws, a WebSocket
+  console_state,    ///< GET /console/api/state
+  console_events,   ///< GET /console/api/events, server-sent events
+  console_history,  ///< GET /console/api/history
+  console_log,      ///< GET /console/api/sessions/{id}/log
+  console_stop,     ///< POST /console/api/sessions/{id}/stop
+  openapi,          ///< GET /api/v1/openapi.json
+  asyncapi,         ///< GET /api/v1/asyncapi.json
+  docs,             ///< GET /api/v1/docs, Swagger UI
+  redoc,            ///< GET /api/v1/redoc
+  docs_file,        ///< GET /api/v1/docs/{file}, what the two pages need
 
   agent_create,    ///< POST /api/v1/agent
   agent_list,      ///< GET /api/v1/agent

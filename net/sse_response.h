@@ -26,6 +26,7 @@ class SseResponse final : public StreamSocket {
 
   void begin(SseOpening& opening);
   void end(std::chrono::seconds retry_after) override;
+  SocketKind kind() const noexcept override { return SocketKind::chat_stream; }
 
  private:
   void on_readable() override;

@@ -18,6 +18,15 @@ namespace parlance::net {
 
 struct Relayed;
 
+/// For those who count connections.
+enum class SocketKind : std::uint8_t {
+  chat_socket,
+  chat_stream,
+  message_stream,
+  client_socket,
+  console
+};
+
 class StreamSocket : public Subscriber, public ReadinessListener {
  public:
   StreamSocket(Core& core, UniqueFd fd, ConnectionPermit permit, Wire wire);
@@ -32,6 +41,8 @@ class StreamSocket : public Subscriber, public ReadinessListener {
 
   /// Ends the connection in order: the node stops.
   virtual void end(std::chrono::seconds retry_after) = 0;
+
+  virtual SocketKind kind() const noexcept = 0;
 
   /// A relay of this name passes something on. Names of relays that it has not are ignored.
   virtual void on_relayed(std::uint64_t /*relay*/, const Relayed& /*relayed*/) {}

@@ -32,6 +32,7 @@ class WebSocketConnection final : public WebSocketPeer {
 
   void begin(WebSocketOpening& opening);
   void on_told(Told told) override;
+  SocketKind kind() const noexcept override { return SocketKind::chat_socket; }
 
  private:
   void on_overflow() override;

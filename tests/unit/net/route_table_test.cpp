@@ -46,6 +46,15 @@ TEST_CASE("every route is found") {
   CHECK(found("GET", "/api/v1/docs/docs.js").name == "docs.js");
 }
 
+TEST_CASE("every route of the console is found") {
+  CHECK(found("GET", "/console/api/state").endpoint == Endpoint::console_state);
+  CHECK(found("GET", "/console/api/events").endpoint == Endpoint::console_events);
+  CHECK(found("GET", "/console/api/history").endpoint == Endpoint::console_history);
+  CHECK(found("GET", "/console/api/sessions/a/log?limit=3").endpoint == Endpoint::console_log);
+  CHECK(found("POST", "/console/api/sessions/a/stop").endpoint == Endpoint::console_stop);
+  CHECK(found("POST", "/console/api/sessions/a/stop").name == "a");
+}
+
 TEST_CASE("every route of the platform is found") {
   CHECK(found("POST", "/api/v1/agent").endpoint == Endpoint::agent_create);
   CHECK(found("GET", "/api/v1/agent?limit=3").endpoint == Endpoint::agent_list);
