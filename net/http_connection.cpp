@@ -64,6 +64,12 @@ bool is_open(Endpoint endpoint) {
   return endpoint == Endpoint::health || endpoint == Endpoint::readiness;
 }
 
+/// Pages, which hold nothing of anybody.
+bool is_page(Endpoint endpoint) {
+  return endpoint == Endpoint::chat_page || endpoint == Endpoint::console_page ||
+         endpoint == Endpoint::asset;
+}
+
 /// Those that want the access token of a KISS client, not an API key.
 bool wants_access_token(Endpoint endpoint) {
   return endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_queries ||
@@ -78,7 +84,7 @@ bool wants_console_key(Endpoint endpoint) {
 }
 
 bool wants_api_key(Endpoint endpoint) {
-  return !is_open(endpoint) && !wants_access_token(endpoint) &&
+  return !is_open(endpoint) && !is_page(endpoint) && !wants_access_token(endpoint) &&
          !wants_console_key(endpoint) && endpoint != Endpoint::kiss_auth &&
          endpoint != Endpoint::kiss_socket;
 }
@@ -471,6 +477,9 @@ std::optional<HttpResponse> HttpConnection::check_route(Incoming& incoming) {
   }
   request.route = std::get<Route>(std::move(found));
   const std::string accept = all_lines(incoming.parser.get(), http::field::accept);
+  if (request.route.endpoint == Endpoint::about && accepts(accept, "text/html")) {
+    request.route.endpoint = Endpoint::chat_page;
+  }
   const Endpoint endpoint = request.route.endpoint;
 
   const Authentication& authentication = core_->shared().authentication;

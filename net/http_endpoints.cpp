@@ -17,6 +17,7 @@
 #include "net/kiss_endpoints.h"
 #include "net/platform_endpoints.h"
 #include "net/voice_endpoints.h"
+#include "net/web_pages.h"
 
 namespace parlance::net {
 namespace {
@@ -29,6 +30,7 @@ step_stream::Limits limits_of(const Options& options) {
   return {.message_bytes_max = options.message_bytes_max, .ping_bytes_max = options.ping_bytes_max};
 }
 
+/// What GET / tells those that are no browsers.
 HttpResponse about() {
   return {.content_type = "text/plain; charset=utf-8",
           .body =
@@ -47,9 +49,11 @@ HttpResponse about() {
               "  /api/v1/agent, /api/v1/session, /api/v1/message: the agent platform; see "
               "/api/v1/docs\n"
               "  GET        /healthz /readyz /metrics\n"
+              "  in a browser: the chat at /, the operator's console at /console\n"
               "\n"
               "Options of the stream: ?after=<cursor> resumes, ?tokens=1 adds deltas, ?acks=1 "
-              "adds the users' messages.\n"};
+              "adds the users' messages.\n",
+          .headers = {{"Vary", "Accept"}}};
 }
 
 // ---- History ----
@@ -249,6 +253,10 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
   switch (request.route.endpoint) {
     case Endpoint::about:
       co_return about();
+    case Endpoint::chat_page:
+    case Endpoint::console_page:
+    case Endpoint::asset:
+      co_return web_page(request);
     case Endpoint::health:
       co_return HttpResponse{
           .body = fmt::format(R"({{"status":"ok","version":"{}","environment":"{}"}})",

@@ -15,11 +15,13 @@ struct Pattern {
 /// One row for each method of a path.
 constexpr Pattern kPatterns[] = {
     {"GET", "/", Endpoint::about},
+    {"GET", "/console", Endpoint::console_page},
     {"GET", "/console/api/state", Endpoint::console_state},
     {"GET", "/console/api/events", Endpoint::console_events},
     {"GET", "/console/api/history", Endpoint::console_history},
     {"GET", "/console/api/sessions/*/log", Endpoint::console_log},
     {"POST", "/console/api/sessions/*/stop", Endpoint::console_stop},
+    {"GET", "/assets/*", Endpoint::asset},
     {"GET", "/healthz", Endpoint::health},
     {"GET", "/readyz", Endpoint::readiness},
     {"GET", "/metrics", Endpoint::metrics},

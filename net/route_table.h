@@ -11,6 +11,9 @@ namespace parlance::net {
 
 enum class Endpoint : unsigned char {
   about,            ///< GET /
+  chat_page,        ///< GET / of a browser
+  console_page,     ///< GET /console
+  asset,            ///< GET /assets/{file}, what the pages need
   health,           ///< GET /healthz
   readiness,        ///< GET /readyz
   metrics,          ///< GET /metrics

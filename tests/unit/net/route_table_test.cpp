@@ -46,7 +46,10 @@ TEST_CASE("every route is found") {
   CHECK(found("GET", "/api/v1/docs/docs.js").name == "docs.js");
 }
 
-TEST_CASE("every route of the console is found") {
+TEST_CASE("every route of the pages and of the console is found") {
+  CHECK(found("GET", "/console").endpoint == Endpoint::console_page);
+  CHECK(found("GET", "/assets/index-1.js").endpoint == Endpoint::asset);
+  CHECK(found("GET", "/assets/index-1.js").name == "index-1.js");
   CHECK(found("GET", "/console/api/state").endpoint == Endpoint::console_state);
   CHECK(found("GET", "/console/api/events").endpoint == Endpoint::console_events);
   CHECK(found("GET", "/console/api/history").endpoint == Endpoint::console_history);
