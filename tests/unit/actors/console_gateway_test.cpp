@@ -74,7 +74,7 @@ TEST_CASE("a cancelled run leaves a session whose last event says so") {
   Node node(directory.path(), quick(kSlow));
   REQUIRE(node.submit("a", "m1", "tell me something long").get().has_value());
   REQUIRE(node.sink.wait_for_deltas("a", 1));
-  REQUIRE(node.cancel("a").get());
+  REQUIRE(node.cancel("a").get().has_value());
   CHECK(node.activity("a").last_used.at(0).last_event == LastEvent::cancelled);
 }
 
