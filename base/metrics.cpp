@@ -35,15 +35,15 @@ HistogramReading Histogram::read() const {
   return out;
 }
 
-double quantile_between(const HistogramReading& before, const HistogramReading& after,
-                        double share) {
+std::optional<double> quantile_between(const HistogramReading& before,
+                                       const HistogramReading& after, double share) {
   const auto count_at = [&](std::size_t i) {
     const std::uint64_t earlier = i < before.buckets.size() ? before.buckets[i].count : 0;
     return static_cast<double>(after.buckets[i].count - earlier);
   };
-  if (after.buckets.empty()) return 0;
+  if (after.buckets.empty()) return std::nullopt;
   const double wanted = share * count_at(after.buckets.size() - 1);
-  if (wanted <= 0) return 0;
+  if (wanted <= 0) return std::nullopt;
   double lower = 0;
   double below = 0;
   for (std::size_t i = 0; i < after.buckets.size(); ++i) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,10 +42,10 @@ struct HistogramReading {
 };
 
 /// The value below which `share` of those lie that were counted between two readings of one
-/// histogram, by interpolation within its bucket; zero when there were none. What lies in the last
-/// bucket counts as the largest bound.
-double quantile_between(const HistogramReading& before, const HistogramReading& after,
-                        double share);
+/// histogram, by interpolation within its bucket; nothing when there were none. What lies in the
+/// last bucket counts as the largest bound.
+std::optional<double> quantile_between(const HistogramReading& before,
+                                       const HistogramReading& after, double share);
 
 class Histogram {
  public:

@@ -1,5 +1,7 @@
 #include "dialects/console.h"
 
+#include <cmath>
+
 #include <fmt/format.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
@@ -70,6 +72,12 @@ class Writer {
  private:
   rapidjson::Writer<Buffer> writer_;
 };
+
+/// Of a sample's value; nothing for NaN.
+std::optional<double> measured(float value) {
+  if (std::isnan(value)) return std::nullopt;
+  return value;
+}
 
 std::string text_of(const Buffer& buffer) {
   return {buffer.GetString(), buffer.GetSize()};
@@ -160,7 +168,7 @@ void write(Writer& w, const Sample& sample) {
   w.object([&] {
     w.member("at_ms", sample.at.ms);
     for (std::size_t i = 0; i < kSeries.size(); ++i) {
-      w.member(kSeries[i], std::optional<double>(sample.values[i]));
+      w.member(kSeries[i], measured(sample.values[i]));
     }
   });
 }
@@ -303,7 +311,9 @@ std::string history_json(std::chrono::milliseconds step, std::span<const Sample>
   for (std::size_t i = 0; i < kSeries.size(); ++i) {
     fmt::format_to(std::back_inserter(out), "{}\"{}\":[", i == 0 ? "" : ",", kSeries[i]);
     list([&](const Sample& sample) {
-      fmt::format_to(std::back_inserter(out), "{:.6g}", sample.values[i]);
+      const auto value = measured(sample.values[i]);
+      value ? fmt::format_to(std::back_inserter(out), "{:.6g}", *value)
+            : fmt::format_to(std::back_inserter(out), "null");
     });
   }
   out += "}}";

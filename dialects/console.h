@@ -58,7 +58,8 @@ inline constexpr std::array<std::string_view, 21> kSeries = {"runs",
                                                              "memory_bytes",
                                                              "store_bytes"};
 
-/// One step of all series. 32 bits are enough for a chart.
+/// One step of all series; NaN where nothing was measured, which is told as null. 32 bits are
+/// enough for a chart.
 struct Sample {
   WallTime at = {};
   std::array<float, kSeries.size()> values{};

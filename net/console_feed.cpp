@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -139,7 +140,10 @@ void ConsoleFeed::sample() {
     return (now.*counter - (*before).*counter) / seconds;
   };
   const auto quantile_ms = [&](metrics::HistogramReading Counted::*histogram, double share) {
-    return 1e3 * metrics::quantile_between((*before).*histogram, now.*histogram, share);
+    // Where nothing was measured there is no value, which is not zero.
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    return 1e3 *
+           metrics::quantile_between((*before).*histogram, now.*histogram, share).value_or(kNone);
   };
   const double store_bytes =
       storage_ ? static_cast<double>(storage_->file_bytes + storage_->memory_bytes) : 0;

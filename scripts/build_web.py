@@ -5,18 +5,22 @@ Usage: build_web.py OUT_FOLDER
 
 Vite builds web/ with the packages that scripts/setup_npm installed. OUT_FOLDER/web_files.cpp has
 every file that came of it, as it is and gzipped: in this way their names may have hashes in them
-that only the build knows. The same input gives the same bytes.
+that only the build knows. The same input gives the same bytes. Fails where the types are wrong, or
+where what a browser loads first is larger than it may be.
 """
 
 import gzip
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
 SECONDS_MAX = 600
+# Of compressed script and style, of those files that a page names; the rest is loaded when wanted.
+FIRST_LOAD_BYTES_MAX = 150_000
 
 # What is compressed already.
 PACKED = {".woff2", ".png", ".webp"}
@@ -44,17 +48,26 @@ std::span<const EmbeddedFile> web_files() {{
 """
 
 
-def run_vite(out):
+def run(out, *command):
     environment = os.environ | {
         "PATH": f"/usr/bin:/bin:{os.environ.get('PATH', '')}",
         "PARLANCE_WEB_OUT": str(out / "dist"),
         "NODE_ENV": "production",
     }
-    command = ["node", "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn"]
-    built = subprocess.run(command, cwd=WEB, env=environment, stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=SECONDS_MAX)
-    if built.returncode != 0:
-        sys.exit(f"build_web: vite failed\n{built.stdout}{built.stderr}")
+    ran = subprocess.run(["node", *command], cwd=WEB, env=environment, stdin=subprocess.DEVNULL,
+                         capture_output=True, text=True, timeout=SECONDS_MAX)
+    if ran.returncode != 0:
+        sys.exit(f"build_web: {' '.join(command)} failed\n{ran.stdout}{ran.stderr}")
+
+
+def check_first_load(folder):
+    """Ends the build where a page at once asks for more than it may."""
+    for page in sorted(folder.glob("*.html")):
+        named = set(re.findall(r"/assets/[^\"]+\.(?:js|css)", page.read_text()))
+        size = sum(len(gzip.compress((folder / name.lstrip("/")).read_bytes(), 9)) for name in named)
+        if not named or size > FIRST_LOAD_BYTES_MAX:
+            sys.exit(f"build_web: {page.name} first loads {size} bytes of compressed script and style "
+                     f"from {len(named)} files; it may load {FIRST_LOAD_BYTES_MAX}")
 
 
 def source_of(files):
@@ -71,7 +84,9 @@ def source_of(files):
 
 
 def main(out):
-    run_vite(out)
+    run(out, "node_modules/typescript/bin/tsc", "--noEmit")
+    run(out, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn")
+    check_first_load(out / "dist")
     files = []
     for file in sorted(path for path in (out / "dist").rglob("*") if path.is_file()):
         files.append(file)

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -19,9 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: Object.fromEntries(
-        ["index", "console"].filter((name) => existsSync(here(`${name}.html`))).map((name) => [name, here(`${name}.html`)]),
-      ),
+      input: { index: here("index.html"), console: here("console.html") },
     },
   },
   server: {

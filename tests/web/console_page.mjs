@@ -100,7 +100,6 @@ async function seeAndStop() {
   // The charts have their first points within two steps.
   await page.waitForFunction(() => document.querySelectorAll(".chart canvas").length === 8);
   if (pictures) {
-    await page.getByText("–", { exact: true }).first().waitFor({ state: "detached" }).catch(() => {});
     await page.waitForFunction(() => !document.querySelector(".chart-line b")?.textContent?.includes("–"));
   }
   await accessible("overview");

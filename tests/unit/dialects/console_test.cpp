@@ -1,5 +1,6 @@
 #include "dialects/console.h"
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,16 @@ TEST_CASE("a history has every series, with as many values as there are times") 
   CHECK(history["series"].MemberCount() == kSeries.size());
   for (const auto& series : history["series"].GetObject()) CHECK(series.value.Size() == 2);
   CHECK(history["series"]["runs"][1].GetDouble() == 2.5);
+}
+
+TEST_CASE("what was not measured is null, not zero") {
+  std::vector<Sample> samples(1);
+  samples[0].values[8] = std::numeric_limits<float>::quiet_NaN();
+  const auto history = parsed(history_json(std::chrono::seconds(5), samples));
+  CHECK(history["series"][kSeries[8].data()][0].IsNull());
+  State state = some_state();
+  state.sample = samples[0];
+  CHECK(parsed(to_json(state))["sample"][kSeries[8].data()].IsNull());
 }
 
 TEST_CASE("a history without steps is one") {

@@ -31,7 +31,7 @@ std::string header(const HttpResponse& response, std::string_view name) {
 
 /// The name of the first script that a page loads.
 std::string script_of(const HttpResponse& page) {
-  const std::string_view before = "/assets/";
+  const std::string_view before = "src=\"/assets/";
   const std::size_t begin = page.body.find(before) + before.size();
   const std::size_t end = page.body.find('"', begin);
   REQUIRE(end != std::string::npos);

@@ -26,6 +26,8 @@ const compact = (value: number) => number(value, { notation: "compact", maximumF
 const percent = (value: number) => number(value / 100, { style: "percent", maximumFractionDigits: value < 10 ? 1 : 0 });
 const milliseconds = brief;
 
+const gappy = (series: Series) => series.endsWith("_ms");
+
 function optionsOf(width: number, lines: Line[], format: (value: number) => string): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
@@ -44,10 +46,11 @@ function optionsOf(width: number, lines: Line[], format: (value: number) => stri
     ],
     series: [
       {},
-      ...lines.map((_, i) => ({
+      ...lines.map((line, i) => ({
         stroke: colour(COLOURS[i]!),
         width: 1.5,
-        points: { show: false },
+        // A value between two gaps is no line.
+        points: { show: gappy(line.series), size: 3, fill: colour(COLOURS[i]!) },
         ...(i === 0 && { fill: `color-mix(in srgb, ${colour("--accent")} 12%, transparent)` }),
       })),
     ],
@@ -87,7 +90,7 @@ function Chart({ title, lines, format }: ChartProps) {
 
   const latest = (series: Series) => {
     const value = hour?.series[series].at(-1);
-    return value === undefined ? "–" : format(value);
+    return value === undefined || value === null ? "–" : format(value);
   };
   const told = lines.map(({ label, series }) => `${label} ${latest(series)}`).join("; ");
   return (

@@ -225,7 +225,7 @@ function StoragePanel({ now }: { now: State }) {
           [t("files"), bytes(storage.file_bytes)],
           [t("inMemory"), bytes(storage.memory_bytes)],
           [t("compaction"), <>{bytes(storage.compaction_pending_bytes)} <span class="faint">{t("compacting", { n: storage.compactions_running })}</span></>],
-          [t("syncTime"), sample && sample.sync_p95_ms > 0 ? t("syncValue", { median: brief(sample.sync_p50_ms), high: brief(sample.sync_p95_ms) }) : "–"],
+          [t("syncTime"), sample?.sync_p50_ms && sample.sync_p95_ms ? t("syncValue", { median: brief(sample.sync_p50_ms), high: brief(sample.sync_p95_ms) }) : "–"],
           [t("diskFree"), t("diskOf", { free: bytes(storage.disk_free_bytes), all: bytes(storage.disk_bytes) })],
         ]} />
       )}
@@ -262,7 +262,7 @@ function Nodes({ now }: { now: State }) {
           [t("environment"), <bdi>{node.environment}</bdi>],
           [t("cores"), number(node.cores)],
           [t("uptime"), long(node.uptime_s)],
-          [t("memory"), sample ? bytes(sample.memory_bytes) : "–"],
+          [t("memory"), sample ? bytes(sample.memory_bytes ?? 0) : "–"],
         ]} />
       ))}
     </Panel>

@@ -70,7 +70,8 @@ export const SERIES = [
 ] as const;
 export type Series = (typeof SERIES)[number];
 
-export type Sample = { at_ms: number } & Record<Series, number>;
+/** Null where nothing was measured. */
+export type Sample = { at_ms: number } & Record<Series, number | null>;
 
 export interface State {
   at_ms: number;
@@ -93,7 +94,7 @@ export interface State {
 export interface History {
   step_ms: number;
   at_ms: number[];
-  series: Record<Series, number[]>;
+  series: Record<Series, (number | null)[]>;
 }
 
 export interface LogEvent {
