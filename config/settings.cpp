@@ -256,6 +256,22 @@ void read_agent(Section section, agent::Options& agent) {
   section.finish();
 }
 
+llm::TokenPrices read_prices(Section& provider) {
+  constexpr double kMost = 1e6;
+  llm::TokenPrices prices;
+  Section section = provider.section("prices");
+  section.read("input", prices.input, 0, kMost);
+  section.read("output", prices.output, 0, kMost);
+  section.read("currency", prices.currency);
+  const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (prices.currency.size() != 3 ||
+      !std::all_of(prices.currency.begin(), prices.currency.end(), is_capital)) {
+    section.problem("currency", "must be a code of three capitals as in ISO 4217, such as USD");
+  }
+  section.finish();
+  return prices;
+}
+
 llm::ProviderOptions read_provider(Section& section, const Environment& environment) {
   llm::ProviderOptions out;
   out.kind = llm::ProviderOptions::Kind::openai;
@@ -289,6 +305,7 @@ llm::ProviderOptions read_provider(Section& section, const Environment& environm
   section.read("breaker_failures", out.breaker_failures, 1, 1'000'000);
   section.read("breaker_open", out.breaker_open, 10ms, 1h);
   section.read("offline_token_delay", out.offline_token_delay, 0ms, 1min);
+  if (!section.is_empty("prices")) out.prices = read_prices(section);
   section.finish();
   return out;
 }

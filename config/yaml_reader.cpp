@@ -187,6 +187,24 @@ void Section::read(const char* key, std::uint64_t& out, std::uint64_t min, std::
   out = value;
 }
 
+void Section::read(const char* key, double& out, double min, double max) {
+  const YAML::Node node = take(key);
+  if (!node.IsDefined()) return;
+  const std::string wrong = fmt::format("must be a number from {} to {}", min, max);
+  const auto text = scalar(node, key, wrong);
+  if (!text) return;
+  double value = 0;
+  const auto parsed =
+      std::from_chars(text->data(), text->data() + text->size(), value, std::chars_format::fixed);
+  // Not what is no number at all, either.
+  if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size() ||
+      !(value >= min && value <= max)) {
+    problem_at(node, key, wrong);
+    return;
+  }
+  out = value;
+}
+
 void Section::read_bytes(const char* key, std::size_t& out, std::size_t min, std::size_t max) {
   const YAML::Node node = take(key);
   if (!node.IsDefined()) return;

@@ -33,6 +33,8 @@ class Section {
   void read(const char* key, bool& out);
   void read(const char* key, int& out, int min, int max);
   void read(const char* key, std::uint64_t& out, std::uint64_t min, std::uint64_t max);
+  /// Decimals with a point, as in 0.15.
+  void read(const char* key, double& out, double min, double max);
   void read_bytes(const char* key, std::size_t& out, std::size_t min, std::size_t max);
   void read(const char* key, std::chrono::milliseconds& out, std::chrono::milliseconds min,
             std::chrono::milliseconds max);

@@ -40,8 +40,9 @@ class Writer {
   }
   void member(std::string_view name, std::optional<double> value) {
     key(name);
-    value ? real(*value) : static_cast<void>(writer_.Null());
+    value ? real(*value) : null();
   }
+  void null() { writer_.Null(); }
   void text(std::string_view value) {
     writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
   }
@@ -77,6 +78,14 @@ class Writer {
 std::optional<double> measured(float value) {
   if (std::isnan(value)) return std::nullopt;
   return value;
+}
+
+void write(Writer& w, const std::optional<Cost>& cost) {
+  if (!cost) return w.null();
+  w.object([&] {
+    w.member("amount", std::optional(cost->amount));
+    w.member("currency", cost->currency);
+  });
 }
 
 std::string text_of(const Buffer& buffer) {
@@ -127,12 +136,15 @@ void write(Writer& w, const Provider& provider) {
     w.member("tokens_out", view.tokens_out);
     w.member("first_text_ms", provider.first_text_ms);
     w.member("answer_ms", provider.answer_ms);
+    w.key("cost");
+    write(w, view.cost);
   });
 }
 
 void write(Writer& w, const StorageView& storage) {
   w.object([&] {
     w.member("file_bytes", storage.file_bytes);
+    w.member("log_bytes", storage.log_bytes);
     w.member("memory_bytes", storage.memory_bytes);
     w.member("compaction_pending_bytes", storage.compaction_pending_bytes);
     w.member("compactions_running", storage.compactions_running);

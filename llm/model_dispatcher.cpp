@@ -83,6 +83,17 @@ std::vector<std::shared_ptr<ProviderMeter>> make_meters(const Options& options) 
   return meters;
 }
 
+namespace {
+
+std::optional<Cost> cost_of(const ProviderView& view, const std::optional<TokenPrices>& prices) {
+  if (!prices) return std::nullopt;
+  const double sum = static_cast<double>(view.tokens_in) * prices->input +
+                     static_cast<double>(view.tokens_out) * prices->output;
+  return Cost{sum / 1e6, prices->currency};
+}
+
+}  // namespace
+
 std::vector<ProviderView> view_providers(
     const Options& options, const std::vector<std::shared_ptr<ProviderGate>>& gates,
     const std::vector<std::shared_ptr<ProviderMeter>>& meters) {
@@ -96,6 +107,7 @@ std::vector<ProviderView> view_providers(
     view.offline = provider.kind == ProviderOptions::Kind::offline;
     view.named = i >= in_order;
     meters[i]->read(view);
+    view.cost = cost_of(view, provider.prices);
     if (gates[i] == nullptr) continue;
     view.model = provider.model;
     view.in_flight_max = provider.in_flight_max;

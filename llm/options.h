@@ -3,10 +3,18 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace parlance::llm {
+
+/// What a provider takes for a million tokens.
+struct TokenPrices {
+  double input = 0;
+  double output = 0;
+  std::string currency = "USD";  ///< ISO 4217.
+};
 
 struct ProviderOptions {
   enum class Kind : unsigned char { offline, openai };
@@ -36,6 +44,7 @@ struct ProviderOptions {
   int breaker_failures = 8;                          ///< In a row; then calls fail at once...
   std::chrono::milliseconds breaker_open{5'000};     ///< ...for this long; then one try decides.
   std::chrono::milliseconds offline_token_delay{0};  ///< Offline only: pause between deltas.
+  std::optional<TokenPrices> prices = {};            ///< Nothing: what it costs is not known.
 };
 
 /// Providers in the order they are tried. Empty: the offline provider alone.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,11 @@ struct CoreActivity {
   std::vector<SessionView> last_used = {};  ///< The latest first.
 };
 
+struct Cost {
+  double amount = 0;
+  std::string currency = {};  ///< ISO 4217.
+};
+
 struct ProviderView {
   std::string name = {};
   std::string model = {};
@@ -82,11 +88,13 @@ struct ProviderView {
   std::uint64_t first_texts = 0;                 ///< Tries that came to a first delta...
   std::chrono::microseconds first_text_time{0};  ///< ...and how long that took, all together.
   std::chrono::microseconds answer_time{0};      ///< Of all `answered`.
+  std::optional<Cost> cost = {};  ///< Of its tokens; nothing where no prices are known.
 };
 const char* to_string(ProviderView::Breaker breaker) noexcept;
 
 struct StorageView {
   std::uint64_t file_bytes = 0;    ///< Sorted files.
+  std::uint64_t log_bytes = 0;     ///< The write-ahead log.
   std::uint64_t memory_bytes = 0;  ///< Recent writes that are in memory, too.
   std::uint64_t compaction_pending_bytes = 0;
   std::uint64_t compactions_running = 0;

@@ -344,6 +344,11 @@ Result<StorageView> Store::usage() const {
       !db_->GetIntProperty(Properties::kNumRunningCompactions, &view.compactions_running)) {
     return Error{Errc::unavailable, "asking the store how much it takes: it does not know"};
   }
+  rocksdb::VectorLogPtr logs;
+  if (const rocksdb::Status status = db_->GetSortedWalFiles(logs); !status.ok()) {
+    return to_error(status, "asking the store for its logs");
+  }
+  for (const auto& log : logs) view.log_bytes += log->SizeFileBytes();
   std::error_code error;
   const std::filesystem::space_info disk = std::filesystem::space(db_->GetName(), error);
   if (!error) {

@@ -28,6 +28,18 @@ const ended = (page, count) =>
   until(async () => (await seen(page)).filter((turn) => turn.ended).length >= count, `${count} messages to end`, 30_000);
 const answering = (page, least = 20) =>
   until(async () => ((await seen(page)).at(-1)?.answer.length ?? 0) >= least, "some text of an answer");
+/** In a page: how many runs its browser keeps. */
+const keptRuns = () =>
+  new Promise((resolve) => {
+    const opening = indexedDB.open("parlance", 1);
+    opening.onsuccess = () => {
+      const counting = opening.result.transaction("runs").objectStore("runs").count();
+      counting.onsuccess = () => {
+        opening.result.close();
+        resolve(counting.result);
+      };
+    };
+  });
 const chatId = (page) => /#\/c\/(.+)$/.exec(page.url())?.[1];
 
 /** That a page shows what the log has, each message once and in order. */
@@ -124,7 +136,8 @@ describe("the chat page", { concurrency: false }, () => {
     // A line that breaks again and again.
     await say(page, "a question on a bad line");
     for (let i = 0; i < 5; ++i) {
-      await page.waitForTimeout(250);
+      const shown = (await seen(page)).at(-1).answer.length;
+      await until(async () => (await seen(page)).at(-1).answer.length > shown, "more of the answer");
       world.door.cut();
     }
     await ended(page, 3);
@@ -224,7 +237,8 @@ describe("the chat page", { concurrency: false }, () => {
     page.on("dialog", (dialog) => context.complaints.push(`a dialog: ${dialog.message()}`));
     await say(page, "a hostile answer, please");
     await ended(page, 1);
-    await page.waitForTimeout(500);
+    // Whose failure is told behind that of every picture of the answer.
+    await page.evaluate(() => new Promise((resolve) => Object.assign(new Image(), { onerror: resolve }).src = "data:image/png,none"));
     assert.equal(await page.evaluate(() => window.hacked), undefined);
     const bad = await page.$$eval(".md *", (all) =>
       all.flatMap((each) => [
@@ -338,7 +352,7 @@ describe("the chat page", { concurrency: false }, () => {
   journey("a chat of a server whose data are others is read anew", async (page) => {
     await say(page, "quick, before the data are lost");
     await ended(page, 1);
-    await page.waitForTimeout(1200); // Until this browser has kept it.
+    await until(() => page.evaluate(keptRuns), "that this browser keeps it");
     await world.server.kill9();
     await rm(join(world.server.folder, "data"), { recursive: true });
     await world.server.again();
@@ -383,10 +397,10 @@ describe("the chat page", { concurrency: false }, () => {
             await page.keyboard.press("Escape");
           } else {
             await page.click(".head .only-narrow");
-            await page.waitForTimeout(300);
+            await page.locator(".sidebar .entry").first().waitFor();
             await check("the list");
           }
-        }, { ...options, locale: tongue, colorScheme });
+        }, { ...options, locale: tongue, colorScheme, reducedMotion: "reduce" });
       }
     }
   }
@@ -439,7 +453,7 @@ describe("voice in the chat page", { concurrency: false }, () => {
       await inState(page, "live");
       await page.click("[aria-label='Record a message']");
       await page.waitForSelector(".recorder .pulse");
-      await page.waitForTimeout(1500);
+      await page.locator(".recorder", { hasText: "2 sec" }).waitFor();
       await page.click("[aria-label='Send the recording']");
       await ended(page, 1);
       assert.deepEqual((await seen(page)).map(({ ask, answer }) => ({ ask, answer })), [{ ask: "how far is the moon", answer: "It is 384,400 km away." }]);

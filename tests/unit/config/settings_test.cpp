@@ -273,6 +273,28 @@ TEST_CASE("one address may be given without a list") {
   CHECK(Reading("listen: 127.0.0.1:1").settings.net.listen == Told{"127.0.0.1:1"});
 }
 
+TEST_CASE("a provider's prices are read") {
+  const Reading reading("providers: [{prices: {input: 0.15, output: 2, currency: EUR}}]");
+  REQUIRE(reading.told().empty());
+  const auto& prices = reading.settings.models.providers.at(0).prices;
+  REQUIRE(prices.has_value());
+  CHECK(prices->input == Approx(0.15));
+  CHECK(prices->output == Approx(2));
+  CHECK(prices->currency == "EUR");
+}
+
+TEST_CASE("a price that is no number, and a currency that is no code, are problems") {
+  const std::string place = "1: providers[0].prices.";
+  for (const char* wrong : {"-1", "nan", "1e3", "0x10", "cheap", "1000001", "''"}) {
+    CHECK(Reading("providers: [{prices: {input: " + std::string(wrong) + "}}]").told() ==
+          Told{place + "input must be a number from 0 to 1000000"});
+  }
+  for (const char* wrong : {"usd", "US", "Euros", "''"}) {
+    CHECK(Reading("providers: [{prices: {currency: " + std::string(wrong) + "}}]").told() ==
+          Told{place + "currency must be a code of three capitals as in ISO 4217, such as USD"});
+  }
+}
+
 TEST_CASE("providers keep their order") {
   const Settings settings =
       Reading("providers: [{name: a, model: x}, {name: b, kind: offline}]").settings;

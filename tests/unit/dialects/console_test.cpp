@@ -55,8 +55,18 @@ TEST_CASE("a provider without calls within the last minute has no latency") {
   CHECK(state["providers"][0]["first_text_ms"].IsNull());
 }
 
-TEST_CASE("a provider tells no cost, since nobody configures prices") {
-  CHECK(to_json(some_state()).find("cost") == std::string::npos);
+TEST_CASE("a provider without prices has no cost") {
+  const auto state = parsed(to_json(some_state()));
+  CHECK(state["providers"][0]["cost"].IsNull());
+}
+
+TEST_CASE("what a provider costs is told with its currency") {
+  State state = some_state();
+  state.providers[0].view.cost = Cost{0.25, "EUR"};
+  const auto told = parsed(to_json(state));
+  const auto& cost = told["providers"][0]["cost"];
+  CHECK(cost["amount"].GetDouble() == 0.25);
+  CHECK(json::view(cost["currency"]) == "EUR");
 }
 
 TEST_CASE("what is not known yet of the storage is left out") {

@@ -470,6 +470,19 @@ TEST_CASE("a call is in flight at its provider, then among its answers") {
   CHECK(view.tokens_out == 2);
 }
 
+TEST_CASE("a provider's tokens cost what its prices say") {
+  ProviderOptions options = upstream_options("a");
+  options.prices = TokenPrices{.input = 0, .output = 1.5, .currency = "EUR"};
+  Fixture f({options});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  f.fakes[0]->finish(1);
+  const ProviderView view = f.view().at(0);
+  REQUIRE(view.cost.has_value());
+  CHECK(view.cost->amount == Approx(1.5e-6 * static_cast<double>(view.tokens_out)));
+  CHECK(view.cost->currency == "EUR");
+}
+
 TEST_CASE("a cancelled call is no longer in flight") {
   Fixture f({upstream_options("a")});
   f.start(1);

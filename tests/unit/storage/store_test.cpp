@@ -779,7 +779,10 @@ TEST_CASE("a store tells how much it takes") {
   std::vector<AppendRequest> group;
   group.push_back(request("s", 0, {step("m", std::string(200'000, 'x'))}));
   REQUIRE(f.store->append(group).has_value());
-  CHECK(f.store->usage()->memory_bytes > before->memory_bytes);
+  const auto after = f.store->usage();
+  REQUIRE(after.has_value());
+  CHECK(after->memory_bytes > before->memory_bytes);
+  CHECK(after->log_bytes >= before->log_bytes + 200'000);
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ interface ChartProps {
 }
 
 const HEIGHT = 132;
+/** A server that has just started has that much of an hour before it. */
+const LEAST_S = 120;
 const COLOURS = ["--accent", "--code-title", "--warn"];
 
 const compact = (value: number) => number(value, { notation: "compact", maximumFractionDigits: value < 10 ? 1 : 0 });
@@ -27,6 +29,11 @@ const percent = (value: number) => number(value / 100, { style: "percent", maxim
 const milliseconds = brief;
 
 const gappy = (series: Series) => series.endsWith("_ms");
+
+function spanOf(first: number | null, last: number | null): [number, number] {
+  const end = last ?? Date.now() / 1000;
+  return [Math.min(first ?? end, end - LEAST_S), end];
+}
 
 function optionsOf(width: number, lines: Line[], format: (value: number) => string): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -39,7 +46,10 @@ function optionsOf(width: number, lines: Line[], format: (value: number) => stri
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "hour" } },
     padding: [8, 6, 0, 0],
-    scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] } },
+    scales: {
+      x: { time: true, range: (_, first, last) => spanOf(first, last) },
+      y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] },
+    },
     axes: [
       { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, at) => at.map((second) => clock(second * 1000)) },
       { ...axis, size: 58, space: 34, values: (_, values) => values.map((value) => format(value)) },

@@ -8,7 +8,7 @@ import { useStore } from "../shared/store";
 import { Charts } from "./charts";
 import { state, stop } from "./feed";
 import { useTranslate } from "./texts";
-import { brief, bytes, long } from "./units";
+import { brief, bytes, long, money } from "./units";
 import type { Provider, Run, Session, State } from "./wire";
 
 export function logAddress(session: string): string {
@@ -180,6 +180,7 @@ function ProviderRow({ provider }: { provider: Provider }) {
       <td class="num">{number(provider.answered)}</td>
       <td class="num">{number(provider.failed)}</td>
       <td class="num">{number(provider.tokens_in)} / {number(provider.tokens_out)}</td>
+      <td class="num">{provider.cost ? money(provider.cost) : <span title={t("noPrices")}>–</span>}</td>
     </tr>
   );
 }
@@ -187,11 +188,11 @@ function ProviderRow({ provider }: { provider: Provider }) {
 function Providers({ providers }: { providers: Provider[] }) {
   const t = useTranslate();
   return (
-    <Panel wide title={t("providers")} note={t("noPrices")}>
+    <Panel wide title={t("providers")}>
       <Table label={t("providers")} head={[
         t("provider"), t("inFlight"), t("queue"), t("breaker"),
         <span title={t("lastMinute")}>{t("firstText")}</span>, <span title={t("lastMinute")}>{t("wholeAnswer")}</span>,
-        t("calls"), t("failedTries"), t("tokens"),
+        t("calls"), t("failedTries"), t("tokens"), t("cost"),
       ]}>
         {providers.map((provider, i) => <ProviderRow key={i} provider={provider} />)}
       </Table>
@@ -223,6 +224,7 @@ function StoragePanel({ now }: { now: State }) {
       {storage && (
         <Facts facts={[
           [t("files"), bytes(storage.file_bytes)],
+          [t("writeAhead"), bytes(storage.log_bytes)],
           [t("inMemory"), bytes(storage.memory_bytes)],
           [t("compaction"), <>{bytes(storage.compaction_pending_bytes)} <span class="faint">{t("compacting", { n: storage.compactions_running })}</span></>],
           [t("syncTime"), sample?.sync_p50_ms && sample.sync_p95_ms ? t("syncValue", { median: brief(sample.sync_p50_ms), high: brief(sample.sync_p95_ms) }) : "–"],

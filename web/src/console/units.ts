@@ -26,3 +26,8 @@ export function long(seconds: number): string {
   if (seconds < 86_400) return `${unit(seconds / 3600, "hour")} ${unit((seconds % 3600) / 60, "minute")}`;
   return `${unit(seconds / 86_400, "day")} ${unit((seconds % 86_400) / 3600, "hour")}`;
 }
+
+/** With enough digits that a few calls are not nothing. */
+export function money({ amount, currency }: { amount: number; currency: string }): string {
+  return number(amount, { style: "currency", currency, maximumFractionDigits: amount < 1 ? 6 : 2 });
+}

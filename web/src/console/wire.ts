@@ -42,10 +42,13 @@ export interface Provider {
   /** Of the last minute; null when there was no call. */
   first_text_ms: number | null;
   answer_ms: number | null;
+  /** Since the start of the node; null where its prices are not known. */
+  cost: { amount: number; currency: string } | null;
 }
 
 export interface Storage {
   file_bytes: number;
+  log_bytes: number;
   memory_bytes: number;
   compaction_pending_bytes: number;
   compactions_running: number;
