@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { World, root, until } from "./world.mjs";
 
 const KEY = "the-key-of-the-pictures";
+const BUSY_MS = 130_000;
 const folder = join(root, "docs", "pictures");
 const ANSWER = `Of course. This is a **short plan**:
 
@@ -45,8 +46,24 @@ async function chat(world) {
   await page.screenshot({ path: join(folder, "chat.png") });
 }
 
+/** What the console's charts show: chats that ebb and flow. */
+async function busy(world) {
+  await world.script([
+    { when: "calc", text: "I will compute that first.", tool_calls: [{ name: "calculator", arguments: { expression: "17*23+4" } }] },
+    { when: "long", tokens: 4000, token_ms: 25 },
+    { when: "detail", tokens: 120, token_ms: 25, first_token_ms: 180 },
+    { tokens: 40, token_ms: 15, first_token_ms: 90 },
+  ]);
+  const texts = ["Where is my parcel?", "Explain that in detail", "calc 17*23+4", "And in one sentence?"];
+  for (let i = 0, end = Date.now() + BUSY_MS; Date.now() < end; ++i) {
+    await world.call("POST", `/chat/customer-${100 + ((i * 37) % 60)}/messages`, { message: texts[i % texts.length] });
+    await new Promise((resolve) => setTimeout(resolve, 120 + 100 * Math.sin(i / 40)));
+  }
+}
+
 /** Its own journey takes pictures of every view; one of them is for the README. */
-function console_(world) {
+async function console_(world) {
+  await busy(world);
   const views = mkdtempSync(join(tmpdir(), "parlance-pictures-"));
   try {
     execFileSync("node", [join(root, "tests/web/console_page.mjs"), `http://127.0.0.1:${world.server.port}`, KEY, views], {
@@ -60,10 +77,13 @@ function console_(world) {
 }
 
 mkdirSync(folder, { recursive: true });
-const world = await World.start({ environment: { PARLANCE_CONSOLE_KEY: KEY } });
+const world = await World.start({
+  provider: { prices: { currency: "USD", input: 0.15, output: 0.6 } },
+  environment: { PARLANCE_CONSOLE_KEY: KEY },
+});
 try {
   await chat(world);
-  console_(world);
+  await console_(world);
 } finally {
   await world.end();
 }

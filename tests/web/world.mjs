@@ -104,12 +104,12 @@ class Door {
 }
 
 export class World {
-  static async start({ upstream = [], config = {}, environment = {}, browserArgs = [] } = {}) {
+  static async start({ upstream = [], config = {}, provider = {}, environment = {}, browserArgs = [] } = {}) {
     const world = new World();
     try {
       world.upstream = await Upstream.start(...upstream);
       if (typeof config === "function") config = config(`http://127.0.0.1:${world.upstream.port}/v1`);
-      world.server = await Server.start({ upstream: world.upstream, config, environment });
+      world.server = await Server.start({ upstream: world.upstream, config, provider, environment });
       world.door = new Door(world.server, process.env.PARLANCE_WEB_DIST);
       await world.door.start();
       world.browserArgs = browserArgs;

@@ -72,11 +72,11 @@ export class Upstream extends Program {
 export class Server extends Program {
   port = 0;
 
-  static async start({ upstream, config = {}, environment = {} } = {}) {
+  static async start({ upstream, config = {}, provider: more = {}, environment = {} } = {}) {
     const server = new Server();
     server.folder = await mkdtemp(join(tmpdir(), "parlance-client-"));
     server.environment = environment;
-    const provider = { name: "main", api_key: "sk-test", model: "simulated", backoff_first: "5ms" };
+    const provider = { name: "main", api_key: "sk-test", model: "simulated", backoff_first: "5ms", ...more };
     if (upstream) config = { ...config, providers: [{ ...provider, base_url: `http://127.0.0.1:${upstream.port}/v1` }] };
     await writeFile(join(server.folder, "parlance.yaml"), JSON.stringify({ drain_timeout: "500ms", ...config }));
     await server.again();

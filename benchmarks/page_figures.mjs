@@ -1,7 +1,10 @@
-// What the chat page costs: first paint, a long chat while it is scrolled, a fast stream. Prints JSON.
-// Usage: figures.mjs [MESSAGES]
-import { readdirSync, readFileSync } from "node:fs";
-import { until, World } from "./world.mjs";
+#!/usr/bin/env node
+// What the chat page costs in Chromium: its first load, a long chat while it is scrolled, a fast
+// stream. Its server and simulated model are those of PARLANCE_BIN_DIR.
+// Usage: page_figures.mjs [--messages N] --json FILE
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { until, World } from "../tests/web/world.mjs";
 
 // Of the only page that this program's browser shows.
 function isRenderer(pid) {
@@ -25,9 +28,40 @@ function secondsOf(file) {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-const messages = Number(process.argv[2] ?? 5000);
 const TOKEN_MS = 10;
-const STREAM_S = 10;
+const STREAM_MS = 10_000;
+const SCROLL_MS = 8000;
+const { values: options } = parseArgs({
+  options: { messages: { type: "string", default: "5000" }, json: { type: "string" } },
+});
+const messages = Number(options.messages);
+
+/** Of a page: how often it draws, and how much of that was late, while it is moved by so many pixels at each frame. */
+async function drawn(page, pixels) {
+  const frames = await page.evaluate(
+    ({ pixels, time }) =>
+      new Promise((resolve) => {
+        const scroller = document.querySelector(".scroller") ?? document.scrollingElement;
+        const times = [];
+        let at = performance.now();
+        const end = at + time;
+        const step = (now) => {
+          times.push(now - at);
+          at = now;
+          scroller.scrollTop -= pixels;
+          if (now < end) requestAnimationFrame(step);
+          else resolve(times.slice(5));
+        };
+        requestAnimationFrame(step);
+      }),
+    { pixels, time: SCROLL_MS },
+  );
+  return {
+    perSecond: frames.length / (frames.reduce((a, b) => a + b) / 1000),
+    latePercent: (100 * frames.filter((each) => each > 25).length) / frames.length,
+    count: frames.length,
+  };
+}
 
 const text = Array.from({ length: 12 }, (_, i) => `Paragraph ${i} has **some words** of an answer, and \`code\` in it. It goes on for a while, as answers do.`);
 const answer = `${text.slice(0, 3).join("\n\n")}\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n\`\`\`json\n{"n": 1}\n\`\`\`\n`;
@@ -40,7 +74,10 @@ try {
   const out = {};
   const page = await world.page();
   await page.waitForSelector("#message");
-  out.first_paint_ms = await page.evaluate(() => Math.round(performance.getEntriesByName("first-contentful-paint")[0].startTime));
+  out.first_paint_ms = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
+  out.first_load_bytes = await page.evaluate(() =>
+    performance.getEntriesByType("resource").filter(({ name }) => /\.(js|css)$/.test(name)).reduce((sum, each) => sum + each.encodedBodySize, 0));
+  out.rest_frames_per_s = (await drawn(page, 0)).perSecond;
   // Seconds of processor that the page's main thread has had: others on the machine do not count.
   const busy = async () => {
     const renderers = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isRenderer(pid));
@@ -54,13 +91,12 @@ try {
   await page.waitForTimeout(500);
   const length = () => page.locator(".md").evaluate((each) => each.textContent.split(/\s+/).length);
   const [before, words, at] = [await busy(), await length(), Date.now()];
-  await page.waitForTimeout(STREAM_S * 1000);
+  await page.waitForTimeout(STREAM_MS);
   const seconds = (Date.now() - at) / 1000;
-  out.stream_words_per_s = Math.round(((await length()) - words) / seconds);
-  out.stream_main_thread_percent = Math.round(((await busy()) - before) / seconds * 1000) / 10;
+  out.stream_words_per_s = ((await length()) - words) / seconds;
+  out.stream_main_thread_percent = (100 * ((await busy()) - before)) / seconds;
   await page.keyboard.press("Escape");
 
-  if (process.env.VERBOSE) console.error(out);
   // A long chat.
   const id = "a-long-chat";
   for (let i = 0; i < messages / 2; ) {
@@ -90,32 +126,13 @@ try {
   out.rows_drawn = await page.locator(".row").count();
 
   await page.waitForTimeout(500);
-  if (process.env.VERBOSE) console.error(out);
   const scrollBusy = await busy();
-  const scrolled = Date.now();
-  const frames = await page.evaluate(
-    () =>
-      new Promise((resolve) => {
-        const scroller = document.querySelector(".scroller");
-        const times = [];
-        let at = performance.now();
-        const end = at + 8000;
-        const step = (now) => {
-          times.push(now - at);
-          at = now;
-          scroller.scrollTop -= 60; // 3,600 pixels a second.
-          if (now < end) requestAnimationFrame(step);
-          else resolve(times.slice(5));
-        };
-        requestAnimationFrame(step);
-      }),
-  );
-  out.scroll_frames_per_s = Math.round(frames.length / (frames.reduce((a, b) => a + b) / 1000) * 10) / 10;
-  out.scroll_frames_late_percent = Math.round(frames.filter((each) => each > 25).length / frames.length * 1000) / 10;
-  out.scroll_main_thread_ms_per_frame = Math.round(((await busy()) - scrollBusy) / frames.length * 10_000) / 10;
-  out.scroll_wall_s = (Date.now() - scrolled) / 1000;
-  out.complaints = page.context().complaints;
-  console.log(JSON.stringify(out, null, 1));
+  const scrolled = await drawn(page, 60); // 3,600 pixels a second.
+  out.scroll_frames_per_s = scrolled.perSecond;
+  out.scroll_late_percent = scrolled.latePercent;
+  out.scroll_main_thread_ms_per_frame = (1000 * ((await busy()) - scrollBusy)) / scrolled.count;
+  const invalid = page.context().complaints;
+  writeFileSync(options.json, JSON.stringify({ valid: invalid.length === 0, invalid, numbers: out }));
 } finally {
   await world.end();
 }
