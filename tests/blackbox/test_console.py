@@ -189,7 +189,7 @@ def test_a_run_appears_with_its_session_and_stops(world):
     assert now["sessions"]["last_used"][0]["activity"] == "running"
     provider = now["providers"][0]
     assert (provider["name"], provider["in_flight"], provider["breaker"]) == ("main", 1, "closed")
-    assert "cost" not in provider
+    assert provider["cost"] is None
 
     stopped = console(server, "/console/api/sessions/a/stop", "POST", {"message_id": "m1"})
     assert (stopped.status, stopped.json) == (200, {"status": "cancelled"})
@@ -197,6 +197,17 @@ def test_a_run_appears_with_its_session_and_stops(world):
     assert log_types(server, "a")[-1] == "run_ended"
     again = console(server, "/console/api/sessions/a/stop", "POST", {"message_id": "m1"})
     assert again.status == 404
+
+
+def test_a_provider_with_prices_tells_what_its_tokens_cost(world):
+    prices = {"currency": "EUR", "input": 10, "output": 1000}
+    server = world.server({"console": {"key": KEY}}, world.upstream(), provider={"prices": prices})
+    say(server, "a")
+    wait_ended(server, "a")
+    provider = state(server)["providers"][0]
+    assert provider["tokens_out"] > 0
+    cost = (10 * provider["tokens_in"] + 1000 * provider["tokens_out"]) / 1e6
+    assert provider["cost"] == {"amount": pytest.approx(cost, rel=1e-4), "currency": "EUR"}
 
 
 def test_stopping_needs_the_key_too(server):
