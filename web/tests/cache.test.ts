@@ -62,3 +62,11 @@ test("a chat that is forgotten is empty, and the others stay", async () => {
   expect((await cache.load("c")).runs).toEqual([]);
   expect((await cache.load("cd")).runs).toHaveLength(2);
 });
+
+test("runs of many chats are found by what they say", async () => {
+  const cache = new TranscriptCache(`test ${++names}`);
+  for (const chat of ["a", "b", "c"]) await cache.save(chat, apply(EMPTY, log(150)), EMPTY);
+  await cache.save("d", apply(EMPTY, log(1)), EMPTY);
+  const found = await cache.find((run) => (run.text === "ask 149" ? run.id : undefined), new AbortController().signal);
+  expect([...found]).toEqual([["a", "m149"], ["b", "m149"], ["c", "m149"]]);
+});

@@ -1,5 +1,5 @@
 // The list of chats, with what belongs to the page as a whole below it.
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Ref } from "preact";
 import { language, theme, type Theme } from "../shared/appearance";
 import { apiKey } from "../shared/http";
@@ -7,6 +7,9 @@ import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { agentOf, agents } from "./agents";
 import { type Chat, chats, loadSessions, moreSessions } from "./chats";
+import { type Excerpt, excerptOf, folded } from "./search";
+import { cache } from "./session";
+import { answerOf } from "../stream";
 import { type TextKey, useTranslate } from "./texts";
 
 interface Props {
@@ -29,7 +32,29 @@ function groupOf(at: number): TextKey {
   return at >= midnight - 7 * DAY ? "week" : "older";
 }
 
-const folded = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
+const SEARCH_MS = 200;
+
+/** Where the words stand in the chats that this browser keeps. */
+function useFound(wanted: string): ReadonlyMap<string, Excerpt> {
+  const [found, setFound] = useState<ReadonlyMap<string, Excerpt>>(new Map());
+  useEffect(() => {
+    setFound(new Map());
+    if (wanted.length < 2) return;
+    const search = new AbortController();
+    const timer = setTimeout(async () => {
+      const read = ({ text }: { text: string | null }) => excerptOf(text ?? "", wanted);
+      const all = await cache
+        .find((run) => read(run) ?? read({ text: answerOf(run) }), search.signal)
+        .catch(() => new Map<string, Excerpt>());
+      if (!search.signal.aborted) setFound(all);
+    }, SEARCH_MS);
+    return () => {
+      clearTimeout(timer);
+      search.abort();
+    };
+  }, [wanted]);
+  return found;
+}
 
 export function Sidebar(props: Props) {
   const t = useTranslate();
@@ -38,18 +63,19 @@ export function Sidebar(props: Props) {
   useStore(agents);
   const [query, setQuery] = useState("");
   const list = useRef<HTMLElement>(null);
+  const wanted = folded(query.trim());
+  const found = useFound(wanted);
 
   const groups = useMemo(() => {
-    const wanted = folded(query.trim());
     const fits = (chat: Chat) =>
-      !wanted || folded([chat.title, agentOf(chat.agentId)?.name, ...(chat.files ?? []).map((file) => file.name)].join(" ")).includes(wanted);
+      !wanted || found.has(chat.id) || folded([chat.title, agentOf(chat.agentId)?.name, ...(chat.files ?? []).map((file) => file.name)].join(" ")).includes(wanted);
     const out = new Map<TextKey, Chat[]>();
     for (const chat of [...all].sort((a, b) => b.updatedAt - a.updatedAt).filter(fits)) {
       const group = groupOf(chat.updatedAt);
       out.set(group, [...(out.get(group) ?? []), chat]);
     }
     return [...out];
-  }, [all, query, agents.get()]);
+  }, [all, wanted, found, agents.get()]);
 
   // Arrows go through the list, as in any list.
   const onKeyDown = (event: KeyboardEvent) => {
@@ -102,7 +128,7 @@ export function Sidebar(props: Props) {
             <h2>{t(group)}</h2>
             <ul>
               {some.map((chat) => (
-                <Entry key={chat.id} chat={chat} {...props} />
+                <Entry key={chat.id} chat={chat} found={found.get(chat.id)} {...props} />
               ))}
             </ul>
           </div>
@@ -119,7 +145,7 @@ export function Sidebar(props: Props) {
   );
 }
 
-function Entry({ chat, current, onRename, onDelete, onClose }: { chat: Chat } & Props) {
+function Entry({ chat, found, current, onRename, onDelete, onClose }: { chat: Chat; found: Excerpt | undefined } & Props) {
   const t = useTranslate();
   const title = chat.title || t("untitled");
   const here = chat.id === current;
@@ -141,6 +167,13 @@ function Entry({ chat, current, onRename, onDelete, onClose }: { chat: Chat } & 
           {chat.kind !== "plain" && (
             <span class="entry-kind" dir="auto">
               {kind.text}
+            </span>
+          )}
+          {found && (
+            <span class="entry-kind" dir="auto">
+              {found.before}
+              <mark>{found.match}</mark>
+              {found.after}
             </span>
           )}
         </span>

@@ -12,6 +12,8 @@ interface Place {
   seq: number;
 }
 
+/** So many runs are looked at in one go. */
+const BATCH = 200;
 const PLACES = "places";
 const RUNS = "runs";
 
@@ -72,6 +74,26 @@ export class TranscriptCache {
     places.put({ chat, cursor: transcript.cursor, seq: transcript.seq } satisfies Place);
     await done(transaction);
     return transcript;
+  }
+
+  /** What `read` finds in the runs that are kept: of each chat the first thing, until `signal`. */
+  async find<T>(read: (run: Run) => T | undefined, signal: AbortSignal): Promise<Map<string, T>> {
+    const found = new Map<string, T>();
+    const runs = (await this.database).transaction(RUNS).objectStore(RUNS);
+    for (let range: IDBKeyRange | undefined; !signal.aborted; ) {
+      const [keys, some] = await Promise.all([
+        result(runs.getAllKeys(range, BATCH)),
+        result<Run[]>(runs.getAll(range, BATCH)),
+      ]);
+      some.forEach((run, i) => {
+        const [chat] = keys[i] as [string, string];
+        const thing = found.has(chat) ? undefined : read(run);
+        if (thing !== undefined) found.set(chat, thing);
+      });
+      if (some.length < BATCH) break;
+      range = IDBKeyRange.lowerBound(keys.at(-1)!, true);
+    }
+    return found;
   }
 
   async forget(chat: string): Promise<void> {
