@@ -458,7 +458,11 @@ describe("voice in the chat page", { concurrency: false }, () => {
       await page.click("[aria-label='Record a message']");
       await page.waitForSelector(".recorder .pulse");
       await page.locator(".recorder", { hasText: "2 sec" }).waitFor();
+      world.door.shut();
       await page.click("[aria-label='Send the recording']");
+      await page.locator(".recorder", { hasText: "Not sent" }).waitFor();
+      world.door.unlock();
+      await page.click("[aria-label='Send the recording again']");
       await ended(page, 1);
       assert.deepEqual((await seen(page)).map(({ ask, answer }) => ({ ask, answer })), [{ ask: "how far is the moon", answer: "It is 384,400 km away." }]);
       await page.waitForSelector(".ask .player");

@@ -1,6 +1,7 @@
 // Where messages are written, or spoken.
 import { useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Ref } from "preact";
+import { newId } from "../shared/http";
 import { duration } from "../shared/i18n";
 import { Icon } from "../shared/icons";
 import { kept } from "../shared/store";
@@ -12,6 +13,9 @@ export interface ComposerHandle {
   edit: (text: string) => void;
 }
 
+/** False: the same recording may be sent again, with the same key. */
+type SendRecording = (recording: Blob, key: string) => Promise<boolean>;
+
 interface Props {
   handle: Ref<ComposerHandle>;
   /** Under which name a draft is kept. */
@@ -20,7 +24,7 @@ interface Props {
   onSend: (text: string) => void;
   onStop?: (() => void) | undefined;
   onFiles?: ((files: File[]) => void) | undefined;
-  onRecording?: ((recording: Blob) => Promise<void>) | undefined;
+  onRecording?: SendRecording | undefined;
   onEditLast?: (() => string | undefined) | undefined;
   problem?: string | null;
 }
@@ -32,6 +36,8 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
   const keptDraft = kept(`parlance.draft.${draft}`, () => sessionStorage);
   const [text, setText] = useState(keptDraft.get() ?? "");
   const [editing, setEditing] = useState(false);
+  const [micProblem, setMicProblem] = useState<string | null>(null);
+  const told = micProblem ?? problem;
 
   const change = (value: string) => {
     setText(value);
@@ -92,10 +98,10 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
           </button>
         </div>
       )}
-      {problem && (
+      {told && (
         <div class="composer-note bad" role="alert">
           <Icon name="warning" />
-          <span dir="auto">{problem}</span>
+          <span dir="auto">{told}</span>
         </div>
       )}
       <div class="composer-box">
@@ -127,7 +133,7 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
           onInput={({ currentTarget }) => change(currentTarget.value)}
           onKeyDown={onKeyDown}
         />
-        {onRecording && !busy && text === "" && Recording.supported() && <Recorder onRecording={onRecording} />}
+        {onRecording && Recording.supported() && <Recorder chat={draft} offered={!busy && text === ""} onRecording={onRecording} onProblem={setMicProblem} />}
         {busy && onStop && (
           <button type="button" class="round stop" aria-label={t("stop")} title={`${t("stop")} (${t("stopHint")})`} onClick={onStop}>
             <Icon name="stop" />
@@ -143,11 +149,22 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
   );
 }
 
-function Recorder({ onRecording }: { onRecording: (recording: Blob) => Promise<void> }) {
+/** Recordings that did not reach the server, by chat. */
+const unsent = new Map<string, { recording: Blob; key: string }>();
+
+interface RecorderProps {
+  chat: string;
+  /** Whether one may be begun. */
+  offered: boolean;
+  onRecording: SendRecording;
+  onProblem: (problem: string | null) => void;
+}
+
+function Recorder({ chat, offered, onRecording, onProblem }: RecorderProps) {
   const t = useTranslate();
   const [recording, setRecording] = useState<Recording | null>(null);
   const [sending, setSending] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [left, setLeft] = useState(unsent.has(chat));
   const [, tick] = useState(0);
   const current = useRef<Recording | null>(null);
   current.current = recording;
@@ -160,21 +177,33 @@ function Recorder({ onRecording }: { onRecording: (recording: Blob) => Promise<v
   useEffect(() => () => current.current?.discard(), []);
 
   const start = async () => {
-    setProblem(null);
+    onProblem(null);
     try {
       setRecording(await Recording.start());
     } catch (error) {
-      setProblem(t("micDenied", { why: error instanceof Error ? error.message : "" }));
+      onProblem(t("micDenied", { why: error instanceof Error ? error.message : "" }));
+    }
+  };
+  const send = async () => {
+    const { recording, key } = unsent.get(chat)!;
+    setSending(true);
+    try {
+      if (await onRecording(recording, key)) unsent.delete(chat);
+    } finally {
+      setLeft(unsent.has(chat));
+      setSending(false);
     }
   };
   const stop = async () => {
     setRecording(null);
-    setSending(true);
-    try {
-      await onRecording(await recording!.stop());
-    } finally {
-      setSending(false);
-    }
+    unsent.set(chat, { recording: await recording!.stop(), key: newId() });
+    await send();
+  };
+  const discard = () => {
+    recording?.discard();
+    setRecording(null);
+    unsent.delete(chat);
+    setLeft(false);
   };
 
   if (sending) {
@@ -185,26 +214,31 @@ function Recorder({ onRecording }: { onRecording: (recording: Blob) => Promise<v
       </span>
     );
   }
-  if (recording) {
+  if (recording || left) {
+    const [label, act] = recording ? [t("recordStop"), stop] : [t("recordAgain"), send];
     return (
       <span class="recorder" role="status">
-        <span class="pulse" />
-        <span>{duration(Math.floor((Date.now() - recording.startedAt) / 1000) * 1000)}</span>
-        <button type="button" class="quiet icon-button" aria-label={t("recordCancel")} title={t("recordCancel")} onClick={() => {
-          recording.discard();
-          setRecording(null);
-        }}>
+        {recording ? (
+          <>
+            <span class="pulse" />
+            <span>{duration(Math.floor((Date.now() - recording.startedAt) / 1000) * 1000)}</span>
+          </>
+        ) : (
+          <span class="faint">{t("recordingLeft")}</span>
+        )}
+        <button type="button" class="quiet icon-button" aria-label={t("recordCancel")} title={t("recordCancel")} onClick={discard}>
           <Icon name="trash" />
         </button>
-        <button type="button" class="round" aria-label={t("recordStop")} title={t("recordStop")} onClick={() => void stop()}>
-          <Icon name="check" />
+        <button type="button" class="round" aria-label={label} title={label} onClick={() => void act()}>
+          <Icon name={recording ? "check" : "retry"} />
         </button>
       </span>
     );
   }
+  if (!offered) return null;
   return (
-    <button type="button" class="quiet icon-button" aria-label={problem ?? t("record")} title={problem ?? t("record")} onClick={() => void start()}>
-      <Icon name={problem ? "warning" : "mic"} />
+    <button type="button" class="quiet icon-button" aria-label={t("record")} title={t("record")} onClick={() => void start()}>
+      <Icon name="mic" />
     </button>
   );
 }

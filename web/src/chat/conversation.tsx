@@ -108,13 +108,16 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
     [session, say],
   );
   const record = useCallback(
-    async (recording: Blob) => {
+    async (recording: Blob, key: string) => {
       setProblem(null);
       list.current?.toEnd();
       try {
-        await sendRecording(chat.id, recording, language.get());
+        await sendRecording(chat.id, recording, language.get(), key);
+        return true;
       } catch (error) {
         setProblem(t("voiceFailed", { why: error instanceof Refusal ? error.message || t("unreachable") : String(error) }));
+        // With an id it is in the log, and is tried again from there.
+        return !(error instanceof Refusal && error.passing && error.messageId === undefined);
       }
     },
     [chat.id],

@@ -1,5 +1,5 @@
 // Recording, sending and playing of voice messages; for chats with an agent.
-import { call, refusalOf, Refusal, send, apiKey, signInWanted, newId } from "../shared/http";
+import { call, refusalOf, Refusal, send, apiKey, signInWanted } from "../shared/http";
 import { Store } from "../shared/store";
 
 export interface Recorded {
@@ -71,8 +71,8 @@ export class Recording {
   }
 }
 
-/** Sends a recording; resolves when it was answered. Its transcript and answer come with the chat's stream. */
-export async function sendRecording(session: string, recording: Blob, language: string, key = newId()): Promise<void> {
+/** Sends a recording; resolves when it was answered. Its transcript and answer come with the chat's stream. With one `key` it is taken once. */
+export async function sendRecording(session: string, recording: Blob, language: string, key: string): Promise<void> {
   const form = new FormData();
   form.append("session_id", session);
   form.append("language", language);
