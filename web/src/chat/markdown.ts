@@ -10,6 +10,9 @@ import { t } from "./texts";
 export interface Block {
   key: number;
   html: string;
+  /** What it was made of. */
+  raw: string;
+  growing: boolean;
 }
 
 /** True while the block that is being drawn may still grow. */
@@ -67,16 +70,23 @@ const ALLOWED = {
   ALLOWED_TAGS:
     "p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li table thead tbody tr th td a img div span button".split(" "),
   ALLOWED_ATTR: ["href", "target", "rel", "src", "alt", "class", "dir", "start", "tabindex", "type", "data-copy"],
+  // Of all others the value has to be an address.
+  ADD_URI_SAFE_ATTR: ["target", "rel", "dir", "start", "tabindex", "type", "data-copy"],
   ALLOW_DATA_ATTR: false,
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);base64,)/i,
 };
+
+// Each point of a list runs as it is written, with its mark on that side.
+DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.nodeName === "LI") node.setAttribute("dir", "auto");
+});
 
 export function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`);
 }
 
 function htmlOf(tokens: Token[]): string {
-  return DOMPurify.sanitize(marked.parser(tokens as Token[]), ALLOWED);
+  return DOMPurify.sanitize(marked.parser(tokens), ALLOWED);
 }
 
 const isBlank = (token: Token) => token.type === "space";
@@ -102,10 +112,7 @@ export class MarkdownBlocks {
     const groups = tokens.filter((token) => !isBlank(token));
     const blocks = this.blocks.slice(0, this.firm);
     groups.forEach((token, i) => {
-      const last = i === groups.length - 1;
-      growing = last && !done;
-      blocks.push(this.block(blocks.length, htmlOf([token])));
-      growing = false;
+      blocks.push(this.block(blocks.length, token, i === groups.length - 1 && !done));
     });
     this.blocks = blocks;
     if (!done) this.settle(tokens);
@@ -119,9 +126,13 @@ export class MarkdownBlocks {
     this.firm = this.firmLength = 0;
   }
 
-  private block(place: number, html: string): Block {
+  private block(place: number, token: Token, grows: boolean): Block {
     const before = this.blocks[place];
-    return before?.html === html ? before : { key: place, html };
+    if (before?.raw === token.raw && before.growing === grows) return before;
+    growing = grows;
+    const html = htmlOf([token]);
+    growing = false;
+    return { key: place, html, raw: token.raw, growing: grows };
   }
 
   /** All but the last two blocks are done: what follows cannot become part of them. */

@@ -77,10 +77,24 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     this.setState({ first: Math.max(0, this.props.items.length - 12), end: this.props.items.length });
   }
 
-  scrollBy(pages: number): void {
+  private toStart(): void {
+    const [first] = this.props.items;
+    if (first === undefined) return;
+    this.atEnd = false;
+    this.props.onEnd(false);
     const scroller = this.scroller.current!;
-    scroller.scrollTop += pages * scroller.clientHeight * 0.9;
+    scroller.scrollTop = 0;
+    this.anchor = { key: this.props.keyOf(first), top: (scroller.firstElementChild as HTMLElement).offsetTop };
+    this.setState({ first: 0, end: Math.min(12, this.props.items.length) });
   }
+
+  // The browser glides there, and would be stopped by each row that turns out higher than guessed.
+  private readonly onKeyDown = (event: KeyboardEvent) => {
+    if (event.target !== this.scroller.current || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    if (event.key !== "Home" && event.key !== "End") return;
+    event.preventDefault();
+    event.key === "Home" ? this.toStart() : this.toEnd();
+  };
 
   private measure(entries: ResizeObserverEntry[]): void {
     let changed = false;
@@ -122,6 +136,23 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     this.ownScroll = scroller.scrollTop;
   }
 
+  private rowInView(): { key: string; top: number } | undefined {
+    const scroller = this.scroller.current!;
+    const view = scroller.getBoundingClientRect();
+    for (const row of this.rows.current!.children) {
+      const box = row.getBoundingClientRect();
+      if (box.bottom <= view.top) continue;
+      if (box.top >= view.bottom) break;
+      return { key: (row as HTMLElement).dataset.key!, top: box.top - view.top };
+    }
+    // Scrolled to where nothing is drawn yet.
+    this.place();
+    const offset = (scroller.firstElementChild as HTMLElement).offsetTop;
+    const { items, keyOf } = this.props;
+    const place = Math.min(items.length - 1, this.rowAt(scroller.scrollTop - offset));
+    return place < 0 ? undefined : { key: keyOf(items[place]!), top: this.tops[place]! + offset - scroller.scrollTop };
+  }
+
   private rowOf(key: string): Element | undefined {
     for (const row of this.rows.current!.children) if ((row as HTMLElement).dataset.key === key) return row;
     return undefined;
@@ -131,17 +162,11 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     const scroller = this.scroller.current!;
     if (Math.abs(scroller.scrollTop - this.ownScroll) >= 1) {
       const left = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
-      const atEnd = left < NEAR_END && this.state.end === this.props.items.length;
+      // The least movement upward lets go of the end.
+      const atEnd = left < (scroller.scrollTop > this.ownScroll ? NEAR_END : 2);
       if (atEnd !== this.atEnd) this.props.onEnd(atEnd);
       this.atEnd = atEnd;
-      this.anchor = undefined;
-      const top = scroller.getBoundingClientRect().top;
-      for (const row of this.rows.current!.children) {
-        const box = row.getBoundingClientRect();
-        if (box.bottom <= top) continue;
-        this.anchor = { key: (row as HTMLElement).dataset.key!, top: box.top - top };
-        break;
-      }
+      this.anchor = this.rowInView();
       this.ownScroll = scroller.scrollTop;
     }
     this.look();
@@ -199,7 +224,7 @@ export class VirtualList<T> extends Component<Props<T>, State> {
       );
     }
     return (
-      <div ref={this.scroller} class="scroller" onScroll={this.onScroll} tabindex={0} role="region" aria-label={label}>
+      <div ref={this.scroller} class="scroller" onScroll={this.onScroll} onKeyDown={this.onKeyDown} tabindex={0} role="region" aria-label={label}>
         <div class="space" style={{ height: `${this.tops[from]}px` }} />
         <ol ref={this.rows} class="rows">
           {rows}
