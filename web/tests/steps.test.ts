@@ -10,7 +10,7 @@ function run(...steps: Array<[type: string, text: string]>): Run {
 }
 
 test("each tool gets its arguments, its result and its time, whoever ended first", () => {
-  const [plan, ...rest] = activitiesOf(
+  const [plan, action, ...rest] = activitiesOf(
     run(
       ["PlanningStep", 'Let me see.\nCalling calculator with {"expression":\n"1+1"}\nCalling calculator with {"expression":"x"}\nCalling current_time with {}'],
       ["ActionStep", "current_time: noon\ncalculator: 2\nand more\ncalculator failed: no such variable"],
@@ -18,8 +18,9 @@ test("each tool gets its arguments, its result and its time, whoever ended first
     ),
   );
   expect(rest).toEqual([]);
-  expect(plan).toMatchObject({
-    text: "Let me see.",
+  expect(plan).toMatchObject({ type: "PlanningStep", text: "Let me see.", tools: [] });
+  expect(action).toMatchObject({
+    type: "ActionStep",
     tools: [
       { name: "calculator", args: '{"expression":\n"1+1"}', result: "2\nand more", failed: false, took: 100 },
       { name: "calculator", args: '{"expression":"x"}', result: "no such variable", failed: true },

@@ -32,7 +32,7 @@ export function Activities({ run, running }: { run: Run; running: boolean }) {
       {open && (
         <ol class="activity-list">
           {all.map((activity) => (
-            <One key={activity.seq} activity={activity} />
+            <One key={activity.key} activity={activity} />
           ))}
         </ol>
       )}

@@ -11,8 +11,9 @@ export interface ToolUse {
   took: number | null;
 }
 
+/** What is shown of one step; of a plan with tools, these are the action that follows. */
 export interface Activity {
-  seq: number;
+  key: string;
   type: string;
   /** Words that are no tool's. */
   text: string;
@@ -57,30 +58,28 @@ function readResults(text: string, names: ReadonlySet<string>): Array<{ name: st
 /** The steps before the answer, each tool with its result. */
 export function activitiesOf(run: Run): Activity[] {
   const out: Activity[] = [];
-  let planned: { activity: Activity; at: number } | null = null;
+  let planned: { tools: ToolUse[]; at: number } | null = null;
   for (const step of run.steps) {
     if (step.type === "FinalAnswerStep" || step.type === "PartialAnswerStep") continue;
     if (step.type === "PlanningStep") {
       const { text, calls } = readPlan(step.text);
       const tools = calls.map((call) => ({ ...call, result: null, failed: false, took: null }));
-      planned = { activity: { seq: step.seq, type: step.type, text, tools }, at: step.at };
-      out.push(planned.activity);
+      if (text !== "") out.push({ key: `${step.seq}`, type: step.type, text, tools: [] });
+      if (tools.length > 0) out.push({ key: `${step.seq} tools`, type: "ActionStep", text: "", tools });
+      planned = { tools, at: step.at };
       continue;
     }
-    if (step.type === "ActionStep" && planned && planned.activity.tools.length > 0) {
-      if (giveResults(step, planned)) continue;
-    }
-    out.push({ seq: step.seq, type: step.type, text: step.text, tools: [] });
+    if (step.type === "ActionStep" && planned && giveResults(step, planned)) continue;
+    out.push({ key: `${step.seq}`, type: step.type, text: step.text, tools: [] });
   }
   return out;
 }
 
-function giveResults(step: Step, planned: { activity: Activity; at: number }): boolean {
-  const { tools } = planned.activity;
+function giveResults(step: Step, { tools, at }: { tools: ToolUse[]; at: number }): boolean {
   const results = readResults(step.text, new Set(tools.map((tool) => tool.name)));
   for (const { name, failed, output } of results) {
     const tool = tools.find((each) => each.name === name && each.result === null);
-    if (tool) Object.assign(tool, { result: output, failed, took: step.at - planned.at });
+    if (tool) Object.assign(tool, { result: output, failed, took: step.at - at });
   }
   return results.length > 0;
 }
