@@ -2,26 +2,9 @@
 // What the chat page costs in Chromium: its first load, a long chat while it is scrolled, a fast
 // stream. Its server and simulated model are those of PARLANCE_BIN_DIR.
 // Usage: page_figures.mjs [--messages N] --json FILE
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { until, World } from "../tests/web/world.mjs";
-
-// Of the only page that this program's browser shows.
-function isRenderer(pid) {
-  try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    return command.includes("--type=renderer") && !command.includes("--extension-process") && isOurs(pid);
-  } catch {
-    return false;
-  }
-}
-
-function isOurs(pid) {
-  for (let at = Number(pid); at > 1; at = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/status`, "utf8"))[1])) {
-    if (at === process.pid) return true;
-  }
-  return false;
-}
+import { browserProcesses, until, World } from "../tests/web/world.mjs";
 
 function secondsOf(file) {
   const fields = readFileSync(file, "utf8").replace(/^.*\) /, "").split(" ");
@@ -80,8 +63,8 @@ try {
   out.rest_frames_per_s = (await drawn(page, 0)).perSecond;
   // Seconds of processor that the page's main thread has had: others on the machine do not count.
   const busy = async () => {
-    const renderers = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isRenderer(pid));
-    return Math.max(...renderers.map((pid) => secondsOf(`/proc/${pid}/task/${pid}/stat`)));
+    const renderers = browserProcesses().filter(({ command }) => command.includes("--type=renderer") && !command.includes("--extension-process"));
+    return Math.max(...renderers.map(({ pid }) => secondsOf(`/proc/${pid}/task/${pid}/stat`)));
   };
 
   // A stream of 100 tokens a second.

@@ -4,7 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { answering, chatId, ended, ENTER, inState, isWholeIn, journeysOf, keptRuns, say, seen, state } from "./chat.mjs";
-import { axePath, until, World } from "./world.mjs";
+import { axePath, stopBrowsers, until, World } from "./world.mjs";
 
 describe("the chat page", { concurrency: false }, () => {
   let world;
@@ -55,6 +55,25 @@ describe("the chat page", { concurrency: false }, () => {
     await world.server.again();
     await inState(page, "live");
     await ended(page, 1);
+    await isWholeIn(world, page);
+  });
+
+  journey("a laptop that slept has all of what went on meanwhile", async (page) => {
+    await say(page, "a question before the lid is closed");
+    await answering(page);
+    const chat = chatId(page);
+    const wake = stopBrowsers();
+    world.door.shut();
+    try {
+      await world.call("POST", `/chat/${chat}/messages`, { message: "quick, from elsewhere", message_id: "elsewhere" });
+      const answers = async () => (await world.call("GET", `/history/${chat}`)).filter(({ step_type }) => step_type === "FinalAnswerStep");
+      await until(async () => (await answers()).length === 2, "both answers in the log");
+      world.door.unlock();
+    } finally {
+      wake();
+    }
+    await ended(page, 2);
+    await inState(page, "live");
     await isWholeIn(world, page);
   });
 

@@ -1,6 +1,6 @@
 // A server with the simulated model, a door before it that can be shut, and a browser: for the
 // journeys and the pictures. Pages come from the server; from PARLANCE_WEB_DIST where that is set.
-import { createReadStream, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
 import net from "node:net";
@@ -188,6 +188,31 @@ export class World {
     await this.server?.end();
     await this.upstream?.kill9();
   }
+}
+
+/** The processes of the browsers that this program has started, with what they were started with. */
+export function browserProcesses() {
+  const isOurs = (pid) => {
+    for (let at = pid; at > 1; at = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/status`, "utf8"))[1])) {
+      if (at === process.pid) return true;
+    }
+    return false;
+  };
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return command.includes("chromium") && isOurs(pid) ? [{ pid, command }] : [];
+    } catch {
+      return []; // Ended meanwhile.
+    }
+  });
+}
+
+/** Does with all browsers what sleep does with a laptop; the answer wakes it. */
+export function stopBrowsers() {
+  const stopped = browserProcesses();
+  for (const { pid } of stopped) process.kill(pid, "SIGSTOP");
+  return () => stopped.forEach(({ pid }) => process.kill(pid, "SIGCONT"));
 }
 
 /** Returns the first true value of `condition()`. */
