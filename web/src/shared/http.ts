@@ -29,6 +29,7 @@ export class Refusal extends Error {
 
   /** Whether the same request may well work later. */
   get passing(): boolean {
+    if (this.status === 429 || this.status === 507) return this.retryAfter !== undefined;
     return this.status === 0 || this.status === 408 || this.status === 502 || this.status === 503 || this.status === 504;
   }
 }
