@@ -53,15 +53,31 @@ function read(text: string | null): Chat[] {
   }
 }
 
-/** Changes what is kept, on top of what other tabs kept meanwhile. */
-function change(changed: (list: Chat[]) => Chat[]): void {
-  const list = changed(read(keptChats.get()) || [...chats.get()]);
+/** What the browser kept when it was last looked at; what is in memory goes beyond it where it keeps no more. */
+let keptText = keptChats.get();
+let unkept: ReadonlySet<string> = new Set();
+
+/** The chats that other tabs kept, with those of this page that the browser did not keep. */
+function merged(text: string | null): Chat[] {
+  keptText = text;
+  const theirs = read(text);
+  return [...chats.get().filter(({ id }) => unkept.has(id) && !theirs.some((each) => each.id === id)), ...theirs];
+}
+
+/** Changes the list, on top of what other tabs kept meanwhile. */
+function change(changed: (list: readonly Chat[]) => Chat[]): void {
+  const there = keptChats.get();
+  const list = changed(there === keptText ? chats.get() : merged(there));
   keptChats.set(JSON.stringify(list));
+  keptText = keptChats.get();
+  const kept = new Set(read(keptText).map(({ id }) => id));
+  unkept = new Set(list.map(({ id }) => id).filter((id) => !kept.has(id)));
   chats.set(list);
 }
 
 addEventListener("storage", ({ key, newValue }) => {
-  if (key === "parlance.chats") chats.set(read(newValue));
+  // With nothing at all somebody has signed out.
+  if (key === "parlance.chats") chats.set(newValue === null ? [] : merged(newValue));
 });
 
 export function chatOf(id: string): Chat | undefined {

@@ -4,7 +4,7 @@ import { Dialog } from "../shared/dialog";
 import { Refusal } from "../shared/http";
 import { Field } from "./agent_editor";
 import { type Chat, deleteChat, renameChat } from "./chats";
-import { cache, outboxOf } from "./session";
+import { forgetChat } from "./session";
 import { useTranslate } from "./texts";
 
 const reasonOf = (error: unknown, unreachable: string) => (error instanceof Refusal ? error.message || unreachable : String(error));
@@ -48,8 +48,7 @@ export function Delete({ chat, onClose, onDeleted }: { chat: Chat; onClose: () =
   const remove = async () => {
     try {
       await deleteChat(chat);
-      await cache.forget(chat.id).catch(() => {});
-      localStorage.removeItem(outboxOf(chat));
+      await forgetChat(chat);
       onDeleted();
     } catch (error) {
       setProblem(reasonOf(error, t("unreachable")));

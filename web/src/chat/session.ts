@@ -1,7 +1,7 @@
 // One open chat: its transcript, the state of its stream, and what is on the way to the server.
 import { apiKey, call, newId, Refusal, signInWanted } from "../shared/http";
-import { Store } from "../shared/store";
-import { apply, EMPTY, type Frame, leave, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
+import { forget, kept, Store } from "../shared/store";
+import { apply, EMPTY, type Frame, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
 import { type Chat, chatOf, forgetChats, touchChat } from "./chats";
 import { KEYED } from "./documents";
 
@@ -9,14 +9,25 @@ export const cache = new TranscriptCache();
 
 const SAVE_MS = 800;
 
+/** A browser whose database hangs does not hold up a chat; the server has all of it. */
+const LOAD_MS = 2000;
+
 const OUTBOX = "parlance.outbox.";
-export const outboxOf = (chat: Chat) => `${OUTBOX}${chat.id}`;
+const outboxOf = (chat: Chat) => `${OUTBOX}${chat.id}`;
+/** What is to be said in chats that were not opened yet. */
+const first = new Map<string, Unsent>();
+
+/** What this browser keeps of one chat. */
+export async function forgetChat(chat: Chat): Promise<void> {
+  kept(outboxOf(chat)).set(null);
+  await cache.forget(chat.id).catch(() => {});
+}
 
 /** Everything of all chats that this browser keeps. */
 export async function forgetEverything(): Promise<void> {
   forgetChats();
-  for (const name of Object.keys(localStorage)) if (name.startsWith(OUTBOX)) localStorage.removeItem(name);
-  for (const name of Object.keys(sessionStorage)) if (name.startsWith("parlance.draft.")) sessionStorage.removeItem(name);
+  forget(OUTBOX);
+  forget("parlance.draft.", () => sessionStorage);
   await cache.forgetAll();
 }
 
@@ -27,7 +38,7 @@ function messageFor(chat: Chat, text: string): Unsent {
 
 /** The first message of a chat that is about to be opened. */
 export function sayFirst(chat: Chat, text: string): void {
-  leave({ storage: localStorage, name: outboxOf(chat) }, messageFor(chat, text));
+  first.set(chat.id, messageFor(chat, text));
 }
 
 export class ChatSession {
@@ -42,19 +53,26 @@ export class ChatSession {
   private saved: Transcript = EMPTY;
   private saving: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
+  /** Ids of messages that were discarded, until the server was told. */
+  private readonly unwanted = new Set<string>();
   private readonly outbox: Outbox;
   private readonly connection: StreamConnection;
   private readonly unwatch: () => void;
   private readonly saveNow = () => void this.save();
+  private readonly onStorage = ({ key, oldValue, newValue }: StorageEvent) => {
+    if (key === outboxOf(this.chat)) this.outbox.follow(oldValue, newValue);
+  };
 
   constructor(readonly chat: Chat) {
     this.outbox = new Outbox({
-      storage: localStorage,
-      name: outboxOf(chat),
+      kept: kept(outboxOf(chat)),
       send: (message) => this.post(message),
       onChange: (messages) => this.unsent.set(messages),
     });
     this.unsent.set(this.outbox.all);
+    const said = first.get(chat.id);
+    first.delete(chat.id);
+    if (said) this.outbox.add(said);
     this.connection = new StreamConnection({
       chatId: chat.id,
       origin: location.origin,
@@ -63,7 +81,9 @@ export class ChatSession {
       onFrames: (frames) => this.take(frames),
       onState: (state) => {
         this.state.set(state);
-        if (state === "live") this.outbox.flush();
+        if (state !== "live") return;
+        this.outbox.flush();
+        this.cancelUnwanted();
       },
       onUnauthorized: () => signInWanted.set(true),
     });
@@ -72,6 +92,7 @@ export class ChatSession {
       this.outbox.flush();
     });
     addEventListener("pagehide", this.saveNow);
+    addEventListener("storage", this.onStorage);
     void this.open();
   }
 
@@ -82,6 +103,7 @@ export class ChatSession {
     this.outbox.close();
     this.unwatch();
     removeEventListener("pagehide", this.saveNow);
+    removeEventListener("storage", this.onStorage);
   }
 
   reconnect(): void {
@@ -98,9 +120,19 @@ export class ChatSession {
   }
 
   discard(id: string): void {
-    this.outbox.drop([id]);
-    // It may have arrived although nothing said so.
-    void this.cancel(id).catch(() => {});
+    this.unwanted.add(id);
+    // It may have arrived although nothing said so, or arrive still.
+    void this.outbox.discard(id).then(() => this.cancelUnwanted());
+  }
+
+  private cancelUnwanted(): void {
+    for (const id of this.unwanted) {
+      if (this.outbox.isSending(id)) continue;
+      void this.cancel(id).then(
+        () => this.unwanted.delete(id),
+        () => {}, // Told when the stream is live again.
+      );
+    }
   }
 
   async cancel(id: string): Promise<void> {
@@ -113,10 +145,11 @@ export class ChatSession {
   }
 
   private async open(): Promise<void> {
-    const kept = await cache.load(this.chat.id).catch(() => EMPTY);
+    const late = new Promise<Transcript>((resolve) => setTimeout(() => resolve(EMPTY), LOAD_MS));
+    const there = await Promise.race([cache.load(this.chat.id).catch(() => EMPTY), late]);
     if (this.closed) return;
-    this.saved = kept;
-    this.transcript.set(kept);
+    this.saved = there;
+    this.transcript.set(there);
     this.loaded.set(true);
     this.dropArrived();
     this.connection.start();
@@ -129,6 +162,7 @@ export class ChatSession {
       this.replaced.set(this.transcript.get().runs.length > 0);
       void cache.forget(this.chat.id).catch(() => {});
       this.saved = EMPTY;
+      this.outbox.forgetAccepted();
     }
     const before = this.transcript.get();
     const after = apply(before, frames);

@@ -42,6 +42,15 @@ export function useStore<T>(store: Store<T>): T {
   return store.get();
 }
 
+/** Forgets everything whose name begins so. */
+export function forget(prefix: string, storage: () => Storage = () => localStorage): void {
+  try {
+    for (const name of Object.keys(storage())) if (name.startsWith(prefix)) storage().removeItem(name);
+  } catch {
+    // A browser that keeps nothing.
+  }
+}
+
 /** What is kept in this browser, whether it lets us or not. */
 export function kept(name: string, storage: () => Storage = () => localStorage): { get(): string | null; set(value: string | null): void } {
   return {

@@ -1,5 +1,6 @@
-// Messages of one chat that are not known to be in the server's log yet. They outlive a reload, and
-// are sent again until the log has them; since their ids stay the same, each runs once.
+// Messages of one chat that are not known to be in the server's log yet. They outlive a reload where
+// the browser keeps what it is given, and are sent again until the log has them; since their ids stay
+// the same, each runs once.
 
 export interface Unsent {
   id: string;
@@ -17,9 +18,8 @@ export interface Sent {
 }
 
 export interface OutboxOptions {
-  /** Where it is kept: like localStorage. */
-  storage: Pick<Storage, "getItem" | "setItem" | "removeItem">;
-  name: string;
+  /** What this browser keeps of it, shared by all tabs; it may keep nothing. Throws never. */
+  kept: { get(): string | null; set(value: string | null): void };
   send: (message: Unsent) => Promise<Sent>;
   onChange: (messages: readonly Unsent[]) => void;
 }
@@ -28,15 +28,18 @@ const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 8_000;
 
 export class Outbox {
+  /** What is here counts; what is kept only adds to it. */
   private messages: readonly Unsent[];
-  private sending = false;
+  private sending: { id: string; done: Promise<unknown> } | undefined;
+  private working = false;
   private failures = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
   private readonly accepted = new Set<string>();
+  private readonly dropped = new Set<string>();
 
   constructor(private readonly options: OutboxOptions) {
-    this.messages = read(options);
+    this.messages = read(options.kept.get());
   }
 
   get all(): readonly Unsent[] {
@@ -44,25 +47,49 @@ export class Outbox {
   }
 
   add(message: Unsent): void {
-    this.keep([...read(this.options), message]);
-    this.flush();
+    this.change((all) => [...all, message]);
+    // One that follows a message which is to be tried later does not hurry it.
+    if (this.timer === undefined) this.flush();
   }
 
   /** The log has these, or nobody wants them any more. */
   drop(ids: ReadonlySet<string> | readonly string[]): void {
     const gone = new Set(ids);
+    for (const id of gone) this.dropped.add(id);
     if (!this.messages.some((each) => gone.has(each.id))) return;
-    this.keep(read(this.options).filter((each) => !gone.has(each.id)));
+    this.change((all) => all.filter((each) => !gone.has(each.id)));
+  }
+
+  /** Drops one that nobody wants; resolves when no request with it is under way any more. */
+  async discard(id: string): Promise<void> {
+    this.drop([id]);
+    if (this.sending?.id === id) await this.sending.done.catch(() => {});
+  }
+
+  isSending(id: string): boolean {
+    return this.sending?.id === id;
+  }
+
+  /** Another tab changed what is kept: what it took out is out here, too. */
+  follow(before: string | null, after: string | null): void {
+    const left = new Set(read(after).map(({ id }) => id));
+    this.drop(read(before).flatMap(({ id }) => (left.has(id) ? [] : [id])));
   }
 
   retry(id: string): void {
-    this.keep(read(this.options).map(({ refused, ...each }) => (each.id === id || !refused ? each : { ...each, refused })));
+    this.change((all) => all.map(({ refused, ...each }) => (each.id === id || !refused ? each : { ...each, refused })));
     this.flush();
+  }
+
+  /** The log is another one: what the one before had accepted is to be sent again. */
+  forgetAccepted(): void {
+    this.accepted.clear();
   }
 
   /** Sends now what is there to send. */
   flush(): void {
     clearTimeout(this.timer);
+    this.timer = undefined;
     void this.work();
   }
 
@@ -73,20 +100,23 @@ export class Outbox {
 
   /** In order, one at a time: the log has them in the order in which they were written. */
   private async work(): Promise<void> {
-    if (this.sending || this.closed) return;
-    this.sending = true;
+    if (this.working || this.closed) return;
+    this.working = true;
     try {
       for (;;) {
         const next = this.messages.find((each) => !each.refused && !this.accepted.has(each.id));
         if (!next || this.closed) return;
-        const sent = await this.options.send(next);
+        const done = this.options.send(next);
+        this.sending = { id: next.id, done };
+        const sent = await done;
+        this.sending = undefined;
         if (this.closed) return;
         if (sent.ok) {
           this.failures = 0;
           this.accepted.add(next.id);
         } else if (sent.refused !== undefined) {
           const refused = sent.refused;
-          this.keep(read(this.options).map((each) => (each.id === next.id ? { ...each, refused } : each)));
+          this.change((all) => all.map((each) => (each.id === next.id ? { ...each, refused } : each)));
         } else {
           const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.failures++) + (sent.retryAfter ?? 0);
           this.timer = setTimeout(() => this.flush(), wait);
@@ -94,26 +124,22 @@ export class Outbox {
         }
       }
     } finally {
-      this.sending = false;
+      this.working = false;
     }
   }
 
-  private keep(messages: readonly Unsent[]): void {
-    this.messages = messages;
-    if (messages.length > 0) this.options.storage.setItem(this.options.name, JSON.stringify(messages));
-    else this.options.storage.removeItem(this.options.name);
-    this.options.onChange(messages);
+  private change(changed: (all: readonly Unsent[]) => readonly Unsent[]): void {
+    const known = new Set(this.messages.map(({ id }) => id));
+    const others = read(this.options.kept.get()).filter(({ id }) => !known.has(id) && !this.dropped.has(id));
+    this.messages = changed([...this.messages, ...others]);
+    this.options.kept.set(this.messages.length > 0 ? JSON.stringify(this.messages) : null);
+    this.options.onChange(this.messages);
   }
 }
 
-/** Puts a message where the next outbox of that name finds it. */
-export function leave(kept: Pick<OutboxOptions, "storage" | "name">, message: Unsent): void {
-  kept.storage.setItem(kept.name, JSON.stringify([...read(kept), message]));
-}
-
-function read({ storage, name }: Pick<OutboxOptions, "storage" | "name">): Unsent[] {
+function read(text: string | null): Unsent[] {
   try {
-    const kept = JSON.parse(storage.getItem(name) ?? "[]");
+    const kept = JSON.parse(text ?? "[]");
     return Array.isArray(kept) ? kept : [];
   } catch {
     return [];
