@@ -132,9 +132,10 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
 
   // What happened, for those who do not see it.
   const ended = useRef<Set<string> | null>(null);
+  const wasLive = useRef(false);
   useEffect(() => {
     const now = new Set(transcript.runs.filter((run) => run.outcome !== null).map((run) => run.id));
-    if (ended.current && state === "live") {
+    if (ended.current && wasLive.current) {
       for (const run of transcript.runs.slice(-8)) {
         if (!now.has(run.id) || ended.current.has(run.id)) continue;
         if (run.outcome === "failed") announce(t("announceFailed", { text: run.error ?? "" }));
@@ -143,6 +144,10 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
     }
     ended.current = now;
   }, [transcript.seq]);
+  // After the one above: what comes in the same drawing as "live" was missed, and is no news.
+  useEffect(() => {
+    wasLive.current = state === "live";
+  }, [state]);
 
   // Escape stops the answer, wherever one is.
   useEffect(() => {

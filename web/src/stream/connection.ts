@@ -208,12 +208,8 @@ export class StreamConnection {
     }
     if (!TOLD.has(frame.type)) return true;
     if (frame.type === "resumed") {
-      if (frame.from === frame.to) {
-        this.tell("live");
-      } else {
-        this.tell("catching-up");
-        this.until = frame.to;
-      }
+      this.tell("catching-up");
+      this.until = frame.to;
     }
     this.pending.push(frame);
     if (frame.type === "gap") {
@@ -222,7 +218,7 @@ export class StreamConnection {
       return false;
     }
     // Text of an answer in progress follows what was missed.
-    if (this.state === "catching-up") this.settle(frame.type === "agent_delta" || frame.type === "agent_snapshot" || ("cursor" in frame && frame.cursor === this.until));
+    if (this.state === "catching-up") this.settle(this.reaches(frame));
     if (!this.scheduled) {
       this.scheduled = true;
       this.schedule(() => this.flush());
@@ -230,9 +226,20 @@ export class StreamConnection {
     return true;
   }
 
+  /** Whether nothing is missing before this frame. */
+  private reaches(frame: Frame): boolean {
+    if (frame.type === "resumed") return frame.from === frame.to;
+    return frame.type === "agent_delta" || frame.type === "agent_snapshot" || ("cursor" in frame && frame.cursor === this.until);
+  }
+
   private settle(reached: boolean): void {
     clearTimeout(this.settled);
-    const live = () => this.state === "catching-up" && this.tell("live");
+    const live = () => {
+      if (this.state !== "catching-up") return;
+      // Who is told so has everything.
+      this.flush();
+      this.tell("live");
+    };
     if (reached) live();
     else this.settled = setTimeout(live, SETTLED_MS);
   }
