@@ -8,16 +8,17 @@ import { SignIn } from "../shared/sign_in";
 import { useStore } from "../shared/store";
 import { AgentEditor, AgentList } from "./agent_editor";
 import { loadAgents } from "./agents";
-import { type Chat, chatOf, chats, findSession, loadSessions } from "./chats";
+import { type Chat, chatOf, chats, loadSessions } from "./chats";
 import type { ComposerHandle } from "./composer";
 import { Conversation, FILE_BYTES_MAX, store } from "./conversation";
 import { Delete, Rename, Shortcuts } from "./dialogs";
 import { newDocumentsChat } from "./documents";
 import { DropTarget } from "./drop_target";
+import { type Missing, useMissing } from "./find_chat";
 import { ChatSession, forgetEverything, sayFirst } from "./session";
 import { Sidebar } from "./sidebar";
 import { Start } from "./start";
-import { t, useTranslate } from "./texts";
+import { t, type TextKey, useTranslate } from "./texts";
 
 type Open =
   | { what: "rename" | "delete"; chat: Chat }
@@ -42,7 +43,6 @@ export function App() {
   const all = useStore(chats);
   const wantsKey = useStore(signInWanted);
   const [id, setId] = useState(chatInAddress);
-  const [missing, setMissing] = useState<string | null>(null);
   const [menu, setMenu] = useState(false);
   const [open, setOpen] = useState<Open | null>(null);
   const [said, announce] = useState("");
@@ -67,15 +67,7 @@ export function App() {
   }, []);
 
   const chat = id === null ? undefined : all.find((each) => each.id === id);
-  useEffect(() => {
-    setMissing(null);
-    if (id === null || chatOf(id)) return;
-    findSession(id).then(
-      (found) => !found && setMissing(id),
-      () => setMissing(id),
-    );
-  }, [id, wantsKey]);
-
+  const missing = useMissing(id, chat !== undefined, wantsKey);
   const known = chat?.id;
   const session = useMemo(() => (known === undefined ? null : new ChatSession(chatOf(known)!)), [known]);
   useEffect(() => () => session?.close(), [session]);
@@ -175,17 +167,7 @@ export function App() {
                 <Icon name="menu" />
               </button>
             </header>
-            <div class="empty">
-              {missing === id ? (
-                <>
-                  <h1>{t("gone")}</h1>
-                  <p class="faint">{t("goneHint")}</p>
-                  <a class="button" href="#/">{t("newChat")}</a>
-                </>
-              ) : (
-                <p class="faint">{t("loading")}</p>
-              )}
-            </div>
+            <NoChat why={missing} />
           </div>
         )}
       </DropTarget>
@@ -223,6 +205,30 @@ export function App() {
       <div class="hidden" aria-live="polite">
         {said}
       </div>
+    </div>
+  );
+}
+
+const HINTS: Record<Exclude<Missing, "looking">, { text: TextKey; hint: TextKey }> = {
+  unreachable: { text: "unreachable", hint: "unreachableHint" },
+  gone: { text: "gone", hint: "goneHint" },
+  removed: { text: "gone", hint: "removedHint" },
+};
+
+/** In place of a chat that is not there. */
+function NoChat({ why }: { why: Missing }) {
+  const t = useTranslate();
+  return (
+    <div class="empty" role="status">
+      {why === "looking" ? (
+        <p class="faint">{t("loading")}</p>
+      ) : (
+        <>
+          <h1>{t(HINTS[why].text)}</h1>
+          <p class="faint">{t(HINTS[why].hint)}</p>
+          <a class="button" href="#/">{t("newChat")}</a>
+        </>
+      )}
     </div>
   );
 }

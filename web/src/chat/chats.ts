@@ -1,5 +1,5 @@
 // The list of chats: those kept in this browser, and the sessions of the agent platform with them.
-import { call, newId, Refusal } from "../shared/http";
+import { apiKey, call, newId, Refusal } from "../shared/http";
 import { kept, Store } from "../shared/store";
 
 export type Kind = "plain" | "agent" | "documents";
@@ -32,6 +32,13 @@ interface Session {
   updated_at: string;
 }
 
+/** Of a chat's history. */
+interface Entry {
+  role: string;
+  content: string;
+  timestamp: string;
+}
+
 interface Page<T> {
   items: T[];
   next_cursor: string | null;
@@ -43,6 +50,7 @@ const keptChats = kept("parlance.chats");
 export const chats = new Store<readonly Chat[]>(read(keptChats.get()));
 /** Where the platform's list goes on; null when all of it is here. */
 export const moreSessions = new Store<string | null>(null);
+let listed = false;
 
 function read(text: string | null): Chat[] {
   try {
@@ -139,30 +147,48 @@ export async function newAgentChat(agentId: string, title: string, key: string):
 export async function loadSessions(more = false): Promise<void> {
   const cursor = more ? moreSessions.get() : null;
   if (more && !cursor) return;
+  const [key, before] = [apiKey.get(), new Set(chats.get().map(({ id }) => id))];
   const query = new URLSearchParams({ limit: String(PAGE), ...(cursor && { cursor }) });
   const page = await call<Page<Session>>("GET", `/api/v1/session?${query}`);
-  const there = new Map(page.items.map((each) => [each.id, each]));
+  if (apiKey.get() !== key) return;
+  const there = new Set(page.items.map((each) => each.id));
   // Of what a whole page spans, all that it does not name has been deleted.
   const oldest = page.next_cursor === null ? 0 : Date.parse(page.items.at(-1)?.created_at ?? "") || Date.now();
   change((list) => {
     const known = new Map(list.map((each) => [each.id, each]));
-    const left = list.filter((each) => !there.has(each.id) && (more || each.kind !== "agent" || each.createdAt < oldest));
-    return [...page.items.map((each) => fromSession(each, known.get(each.id))), ...left];
+    // What was made or deleted since the request began is newer than its answer.
+    const left = list.filter((each) => !there.has(each.id) && (more || each.kind !== "agent" || each.createdAt < oldest || !before.has(each.id)));
+    const items = page.items.filter(({ id }) => known.has(id) || !before.has(id));
+    return [...items.map((each) => fromSession(each, known.get(each.id))), ...left];
   });
-  moreSessions.set(page.next_cursor);
+  // The newest page says nothing new of where the list goes on.
+  if (more || !listed) moreSessions.set(page.next_cursor);
+  listed = true;
 }
 
-/** One that a link names and this browser does not know. */
-export async function findSession(id: string): Promise<Chat | undefined> {
+/** One that a link names and this browser does not know: a session, or a log that is not empty. */
+export async function findChat(id: string, signal: AbortSignal): Promise<Chat | undefined> {
+  const chat = (await findSession(id, signal)) ?? (await findLog(id, signal));
+  if (chat) addChat(chat);
+  return chat;
+}
+
+async function findSession(id: string, signal: AbortSignal): Promise<Chat | undefined> {
   if (!/^[0-9a-f-]{36}$/.test(id)) return undefined;
   try {
-    const chat = fromSession(await call<Session>("GET", `/api/v1/session/${id}`), undefined);
-    addChat(chat);
-    return chat;
+    return fromSession(await call<Session>("GET", `/api/v1/session/${id}`, { signal }), undefined);
   } catch (error) {
     if (error instanceof Refusal && error.status === 404) return undefined;
     throw error;
   }
+}
+
+async function findLog(id: string, signal: AbortSignal): Promise<Chat | undefined> {
+  const entries = await call<Entry[]>("GET", `/history/${id}?limit=${PAGE}`, { signal });
+  if (entries.length === 0) return undefined;
+  const at = (entry: Entry) => Date.parse(`${entry.timestamp.replace(" ", "T")}Z`);
+  const title = titleOf(entries.find(({ role }) => role === "user")?.content ?? "");
+  return { id, kind: "plain", title, createdAt: at(entries[0]!), updatedAt: at(entries.at(-1)!) };
 }
 
 export async function renameChat(chat: Chat, title: string): Promise<void> {
@@ -191,4 +217,5 @@ export function forgetChats(): void {
   keptChats.set(null);
   chats.set([]);
   moreSessions.set(null);
+  listed = false;
 }

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Ref } from "preact";
 import { language, theme, type Theme } from "../shared/appearance";
-import { apiKey } from "../shared/http";
+import { apiKey, Refusal } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { agentOf, agents } from "./agents";
@@ -134,14 +134,31 @@ export function Sidebar(props: Props) {
           </div>
         ))}
         {groups.length === 0 && <p class="faint empty-list">{query ? t("noMatches", { query }) : t("noChats")}</p>}
-        {more && !query && (
-          <button type="button" class="quiet small more-chats" onClick={() => void loadSessions(true)}>
-            {t("moreChats")}
-          </button>
-        )}
+        {more && !query && <MoreChats />}
       </section>
       <Foot {...props} />
     </nav>
+  );
+}
+
+function MoreChats() {
+  const t = useTranslate();
+  const [problem, setProblem] = useState<string | null>(null);
+  const more = () => {
+    setProblem(null);
+    loadSessions(true).catch((error) => setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error)));
+  };
+  return (
+    <>
+      <button type="button" class="quiet small more-chats" onClick={more}>
+        {t("moreChats")}
+      </button>
+      {problem && (
+        <p class="bad hint" role="alert">
+          {t("moreChatsFailed", { why: problem })}
+        </p>
+      )}
+    </>
   );
 }
 
