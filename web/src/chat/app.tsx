@@ -2,7 +2,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { language } from "../shared/appearance";
 import { apiKey, signInWanted } from "../shared/http";
-import { number } from "../shared/i18n";
 import { Icon } from "../shared/icons";
 import { SignIn } from "../shared/sign_in";
 import { useStore } from "../shared/store";
@@ -10,7 +9,7 @@ import { AgentEditor, AgentList } from "./agent_editor";
 import { loadAgents } from "./agents";
 import { type Chat, chatOf, chats, loadSessions } from "./chats";
 import type { ComposerHandle } from "./composer";
-import { Conversation, FILE_BYTES_MAX, store } from "./conversation";
+import { Conversation } from "./conversation";
 import { Delete, Rename, Shortcuts } from "./dialogs";
 import { newDocumentsChat } from "./documents";
 import { DropTarget } from "./drop_target";
@@ -18,7 +17,8 @@ import { type Missing, useMissing } from "./find_chat";
 import { ChatSession, forgetEverything, sayFirst } from "./session";
 import { Sidebar } from "./sidebar";
 import { Start } from "./start";
-import { t, type TextKey, useTranslate } from "./texts";
+import { type TextKey, useTranslate } from "./texts";
+import { upload } from "./uploads";
 
 type Open =
   | { what: "rename" | "delete"; chat: Chat }
@@ -34,8 +34,6 @@ function refresh(): void {
   void loadAgents().catch(() => {});
   void loadSessions().catch(() => {});
 }
-
-const tooLarge = (file: File) => t("tooLarge", { name: file.name, max: number(FILE_BYTES_MAX >> 20, { style: "unit", unit: "megabyte" }) });
 
 export function App() {
   const t = useTranslate();
@@ -88,7 +86,7 @@ export function App() {
   const begun = useCallback((fresh: Chat, first: { text?: string; files?: File[] }) => {
     if (first.text) sayFirst(fresh, first.text);
     location.hash = `#/c/${fresh.id}`;
-    if (first.files) void store(fresh, first.files, tooLarge);
+    if (first.files) void upload(fresh, first.files);
   }, []);
 
   useEffect(() => {
@@ -154,7 +152,7 @@ export function App() {
       <DropTarget
         class="main"
         text={t(chat ? (chat.kind === "documents" ? "dropHere" : "dropElsewhere") : "dropNew")}
-        onFiles={chat ? (chat.kind === "documents" ? (files) => void store(chat, files, tooLarge) : undefined) : startWith}
+        onFiles={chat ? (chat.kind === "documents" ? (files) => void upload(chat, files) : undefined) : startWith}
       >
         {session && chat ? (
           <Conversation key={chat.id} session={session} chat={chat} composer={composer} onMenu={() => setMenu(true)} announce={announce} />

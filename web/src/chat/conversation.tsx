@@ -2,19 +2,18 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { language } from "../shared/appearance";
 import { Refusal } from "../shared/http";
-import { number } from "../shared/i18n";
 import { Icon, type IconName } from "../shared/icons";
-import { Store, useStore } from "../shared/store";
+import { useStore } from "../shared/store";
 import { answerOf, phaseOf, type Run, type StreamState, type Unsent } from "../stream";
 import { agentOf, agents } from "./agents";
 import { changeChat, type Chat, titleOf } from "./chats";
 import { Composer, type ComposerHandle } from "./composer";
-import { storeFiles } from "./documents";
 import { plainText } from "./markdown";
 import type { ChatSession } from "./session";
 import { Sources } from "./sources";
 import { type TextKey, useTranslate } from "./texts";
 import { copyText, Notice, Turn, type TurnActions, UnsentTurn } from "./turn";
+import { dismissUpload, type Upload, upload, uploads } from "./uploads";
 import { VirtualList } from "./virtual_list";
 import { recordingsOf, retryVoice, sendRecording, stopPlaying, type VoiceOfRun } from "./voice";
 
@@ -30,39 +29,6 @@ interface Props {
 type Row = { run: Run } | { unsent: Unsent };
 const keyOf = (row: Row) => ("run" in row ? row.run.id : row.unsent.id);
 
-/** How storing of files goes on; it outlives a look at another chat. */
-interface Storing {
-  names: string[];
-  failed?: string;
-}
-const storing = new Store<ReadonlyMap<string, Storing>>(new Map());
-
-function setStoring(chat: Chat, value: Storing | null): void {
-  storing.update((all) => {
-    const next = new Map(all);
-    if (value) next.set(chat.id, value);
-    else next.delete(chat.id);
-    return next;
-  });
-}
-
-export async function store(chat: Chat, files: File[], tooLarge: (file: File) => string): Promise<void> {
-  const set = (value: Storing | null) => setStoring(chat, value);
-  const names = files.map((file) => file.name);
-  const large = files.find((file) => file.size > FILE_BYTES_MAX);
-  if (large) return set({ names, failed: tooLarge(large) });
-  set({ names });
-  try {
-    await storeFiles(chat, files);
-    set(null);
-  } catch (error) {
-    set({ names, failed: error instanceof Error ? error.message : String(error) });
-  }
-}
-
-/** A third less than what a request may have: content travels in base64. */
-export const FILE_BYTES_MAX = 45 << 20;
-
 export function Conversation({ session, chat, composer, onMenu, announce }: Props) {
   const t = useTranslate();
   const transcript = useStore(session.transcript);
@@ -76,7 +42,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
   const [documentsOpen, setDocumentsOpen] = useState(false);
   const list = useRef<VirtualList<Row>>(null);
   const voices = useVoices(session, chat);
-  const work = useStore(storing).get(chat.id);
+  const work = useStore(uploads).get(chat.id) ?? [];
 
   const rows = useMemo<Row[]>(
     () => [...transcript.runs.map((run) => ({ run })), ...unsent.filter(({ id }) => !transcript.index.has(id)).map((each) => ({ unsent: each }))],
@@ -125,7 +91,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
   const addFiles = useCallback(
     (files: File[]) => {
       setDocumentsOpen(true);
-      void store(chat, files, (file) => t("tooLarge", { name: file.name, max: number(FILE_BYTES_MAX >> 20, { style: "unit", unit: "megabyte" }) }));
+      void upload(chat, files);
     },
     [chat],
   );
@@ -198,13 +164,13 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
         <StateChip state={state} onReconnect={() => session.reconnect()} />
       </header>
 
-      {(documentsOpen || work) && (
+      {(documentsOpen || work.length > 0) && (
         <Documents
           chat={chat}
           work={work}
           onClose={() => {
             setDocumentsOpen(false);
-            if (work?.failed) setStoring(chat, null);
+            for (const { key, failed } of work) if (failed !== null) dismissUpload(chat, key);
           }}
         />
       )}
@@ -241,7 +207,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
             }
           />
         )}
-        {loaded && rows.length === 0 && <Empty state={state} chat={chat} work={work !== undefined} />}
+        {loaded && rows.length === 0 && <Empty state={state} chat={chat} work={work.length > 0} />}
         {!atEnd && (
           <button type="button" class="to-end" aria-label={t("latest")} title={t("latest")} onClick={() => list.current?.toEnd()}>
             <Icon name="down" />
@@ -308,7 +274,7 @@ function StateChip({ state, onReconnect }: { state: StreamState; onReconnect: ()
   );
 }
 
-function Documents({ chat, work, onClose }: { chat: Chat; work: Storing | undefined; onClose: () => void }) {
+function Documents({ chat, work, onClose }: { chat: Chat; work: readonly Upload[]; onClose: () => void }) {
   const t = useTranslate();
   const files = chat.files ?? [];
   const icon: IconName = "sources";
@@ -317,7 +283,7 @@ function Documents({ chat, work, onClose }: { chat: Chat; work: Storing | undefi
       <div class="documents-head">
         <div>
           <h2>{t("documentsTitle")}</h2>
-          <p class="faint">{files.length > 0 || work ? t("documentsKinds") : t("documentsNone")}</p>
+          <p class="faint">{files.length > 0 || work.length > 0 ? t("documentsKinds") : t("documentsNone")}</p>
         </div>
         <button type="button" class="quiet icon-button" aria-label={t("close")} onClick={onClose}>
           <Icon name="close" />
@@ -330,14 +296,31 @@ function Documents({ chat, work, onClose }: { chat: Chat; work: Storing | undefi
             <bdi>{file.name}</bdi>
           </li>
         ))}
-        {work && !work.failed && (
-          <li class="with-icon faint" role="status">
-            <span class="spinner" />
-            {work.names.length === 1 ? t("storing", { name: work.names[0]! }) : t("storingMany", { n: work.names.length })}
-          </li>
+        {work.map(
+          ({ key, files, failed }) =>
+            failed === null && (
+              <li key={key} class="with-icon faint" role="status">
+                <span class="spinner" />
+                {files.length === 1 ? t("storing", { name: files[0]!.name }) : t("storingMany", { n: files.length })}
+              </li>
+            ),
         )}
       </ul>
-      {work?.failed && <Notice title={t("storeFailed", { why: "" }).replace(/[:\s]+$/, "")} text={work.failed} />}
+      {work.map(
+        ({ key, files, failed, again }) =>
+          failed !== null && (
+            <Notice key={key} title={t("notStored", { names: files.map((file) => file.name).join(", ") })} text={failed}>
+              {again && (
+                <button type="button" class="small" onClick={() => void upload(chat, files, key)}>
+                  {t("retry")}
+                </button>
+              )}
+              <button type="button" class="small" onClick={() => dismissUpload(chat, key)}>
+                {t("discard")}
+              </button>
+            </Notice>
+          ),
+      )}
     </section>
   );
 }
