@@ -176,7 +176,14 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
       )}
 
       <div class="thread" onClick={(event) => void onClick(event)}>
-        {replaced && <p class="faint gap-note">{t("gapNote")}</p>}
+        {replaced && (
+          <div class="faint gap-note" role="status">
+            <span>{t("gapNote")}</span>
+            <button type="button" class="quiet icon-button small" aria-label={t("close")} onClick={() => session.replaced.set(false)}>
+              <Icon name="close" />
+            </button>
+          </div>
+        )}
         {loaded && (
           <VirtualList
             key={chat.id}
