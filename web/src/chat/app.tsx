@@ -197,7 +197,7 @@ export function App() {
         <SignIn
           key={tongue}
           probe="/api/v1/agent?limit=1"
-          texts={{ title: t("signIn"), hint: t("signInHint"), label: t("apiKey"), wrong: t("signInWrong"), unreachable: t("unreachable"), close: t("close") }}
+          texts={{ title: t("signIn"), hint: t("signInHint"), label: t("apiKey"), wrong: t("signInWrong"), impossible: t("signInImpossible"), unreachable: t("unreachable"), close: t("close") }}
         />
       )}
       <div class="hidden" aria-live="polite">

@@ -1,7 +1,7 @@
 // The console's frame: who is signed in, how the connection is, and which view is shown.
 import { useEffect, useId, useState } from "preact/hooks";
 import { language, theme, type Theme } from "../shared/appearance";
-import { refusalOf } from "../shared/http";
+import { possibleKey, refusalOf } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { consoleKey, link, refused, run, state } from "./feed";
@@ -43,13 +43,16 @@ function Appearance() {
   );
 }
 
+/** In place of a status: no request was made. */
+const IMPOSSIBLE = -1;
+
 function SignIn() {
   const t = useTranslate();
   const id = useId();
   const [key, setKey] = useState("");
   const [busy, setBusy] = useState(false);
   const was = useStore(refused);
-  const problemOf = (status: number) => (status === 403 ? t("noKey") : status === 401 ? t("keyWrong") : t("unreachable"));
+  const problemOf = (status: number) => t(status === IMPOSSIBLE ? "keyImpossible" : status === 403 ? "noKey" : status === 401 ? "keyWrong" : "unreachable");
   const [status, setStatus] = useState<number | null>(null);
   const told = status ?? was?.status ?? null;
   const signIn = async () => {
@@ -57,6 +60,7 @@ function SignIn() {
     setStatus(null);
     refused.set(null);
     try {
+      if (!possibleKey(key.trim())) return setStatus(IMPOSSIBLE);
       const response = await fetch("/console/api/state", { headers: { Authorization: `Bearer ${key.trim()}` } });
       await (response.ok ? response.body?.cancel() : refusalOf(response));
       if (response.ok) consoleKey.set(key.trim());

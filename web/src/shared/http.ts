@@ -10,6 +10,11 @@ apiKey.watch((key) => keptKey.set(key));
 /** True while the server is known to want a key that it was not given. */
 export const signInWanted = new Store(false);
 
+/** Whether a request can carry `key`, and a server can have it. */
+export function possibleKey(key: string): boolean {
+  return /^[\x21-\x7e]+$/.test(key);
+}
+
 export interface FieldProblem {
   pointer: string;
   message: string;

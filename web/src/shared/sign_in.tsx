@@ -1,13 +1,15 @@
 // Asks for the API key that the server wants.
 import { useId, useState } from "preact/hooks";
 import { Dialog } from "./dialog";
-import { apiKey, signInWanted } from "./http";
+import { apiKey, possibleKey, signInWanted } from "./http";
 
 interface Texts {
   title: string;
   hint: string;
   label: string;
   wrong: string;
+  /** Of a key with characters that none can have. */
+  impossible: string;
   unreachable: string;
   close: string;
 }
@@ -19,6 +21,7 @@ export function SignIn({ texts, probe }: { texts: Texts; probe: string }) {
   const [problem, setProblem] = useState<string | null>(apiKey.get() ? texts.wrong : null);
   const [busy, setBusy] = useState(false);
   const signIn = async () => {
+    if (!possibleKey(key.trim())) return setProblem(texts.impossible);
     setBusy(true);
     setProblem(null);
     try {
