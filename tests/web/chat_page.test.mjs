@@ -176,9 +176,9 @@ describe("the chat page", { concurrency: false }, () => {
     await page.keyboard.press(ENTER);
     await page.waitForSelector("dialog", { state: "detached" });
     await page.fill("[type=search]", "");
-    await until(() => page.evaluate(keptRuns), "that this browser keeps what was said");
+    await until(async () => (await page.evaluate(keptRuns)) === 2, "that this browser keeps what was said");
     await page.fill("[type=search]", "THOUGHTS about");
-    await until(async () => (await page.locator(".entry mark").allInnerTexts()).join() === "thoughts about", "what was said, under the chat's name");
+    await until(async () => (await page.locator(".entry mark").allInnerTexts()).join() === "thoughts about,thoughts about", "what was said, under the chats' names");
     await page.fill("[type=search]", "");
     await page.locator(".entry a", { hasText: "Roses" }).click();
     await until(async () => (await page.innerText(".head h1")) === "Roses", "the chat with its new name");
