@@ -123,6 +123,22 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     assert.match(await page.innerText(".entry.here"), /where to\?/);
   });
 
+  journey("an agent's chat is made once, although its first try was not heard of and had another text", async (page) => {
+    await agentChat();
+    await look(page);
+    const count = async () => (await world.call("GET", "/api/v1/session")).items.length;
+    const before = await count();
+    await page.route("**/api/v1/session", async (route) => (await route.fetch(), route.abort()), { times: 1 });
+    await page.locator(".answerer", { hasText: "Travel desk" }).first().click();
+    await say(page, "where to?");
+    await reads(page, ".composer", /The server cannot be reached/);
+    await say(page, "where to go?");
+    await ended(page, 1);
+    await reads(page, ".head h1", /where to go\?/);
+    assert.equal(await count(), before + 1);
+    assert.equal((await world.call("GET", `/api/v1/session/${chatId(page)}`)).title, "where to go?");
+  });
+
   journey("each upload is told by itself; one that failed is tried again", async (page) => {
     const drop = async (where, name) => {
       const dataTransfer = await page.evaluateHandle((name) => {

@@ -4,7 +4,7 @@ import { newId, Refusal } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { kept, useStore } from "../shared/store";
 import { agents } from "./agents";
-import { type Chat, newAgentChat, newPlainChat, titleOf } from "./chats";
+import { type Chat, newAgentChat, newPlainChat, renameChat, titleOf } from "./chats";
 import { Composer, type ComposerHandle } from "./composer";
 import { newDocumentsChat } from "./documents";
 import { useTranslate } from "./texts";
@@ -27,8 +27,8 @@ export function Start({ composer, onMenu, onNewAgent, onBegun }: Props) {
   const [choice, setChoice] = useState(keptChoice.get() ?? PLAIN);
   const [problem, setProblem] = useState<string | null>(null);
   const [beginning, setBeginning] = useState(false);
-  // The same for every try, so that none makes a second session.
-  const key = useRef(newId());
+  // The same for every try with an agent, so that none makes a second session.
+  const tried = useRef<{ kind: string; title: string; key: string } | null>(null);
   const chosen = choice === DOCUMENTS || all?.some((agent) => agent.id === choice) ? choice : PLAIN;
 
   const choose = (id: string) => {
@@ -36,14 +36,22 @@ export function Start({ composer, onMenu, onNewAgent, onBegun }: Props) {
     keptChoice.set(id);
     composer.current?.focus();
   };
+  const beginWith = async (agentId: string, title: string) => {
+    if (tried.current?.kind !== agentId) tried.current = { kind: agentId, title, key: newId() };
+    const { title: asked, key } = tried.current;
+    const chat = await newAgentChat(agentId, asked, key);
+    tried.current = null;
+    // Its first try had another text.
+    if (asked !== title) await renameChat(chat, title).catch(() => {});
+    return chat;
+  };
   const begin = async (kind: string, first: { text?: string; files?: File[] }) => {
     if (beginning) return;
     setBeginning(true);
     setProblem(null);
     const title = titleOf(first.text ?? first.files?.map((file) => file.name).join(", ") ?? "");
     try {
-      const chat = await (kind === DOCUMENTS ? newDocumentsChat(title) : kind === PLAIN ? newPlainChat(title) : newAgentChat(kind, title, key.current));
-      key.current = newId();
+      const chat = await (kind === DOCUMENTS ? newDocumentsChat(title) : kind === PLAIN ? newPlainChat(title) : beginWith(kind, title));
       onBegun(chat, first);
     } catch (error) {
       setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error));
