@@ -65,6 +65,9 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
       await ended(page, 2);
       await isWholeIn(world, page);
       assert.equal(await page.locator(".entry").count(), 1);
+      await deleteOpen(page);
+      await page.waitForSelector("dialog", { state: "detached" });
+      assert.equal(await page.locator(".entry").count(), 0);
     });
   }
 
@@ -148,6 +151,9 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
       }, name);
       await page.dispatchEvent(where, "drop", { dataTransfer });
     };
+    await page.route("**/auth", (route) => route.abort(), { times: 1 });
+    await drop(".start", "a.txt");
+    await reads(page, ".composer", /The server cannot be reached/);
     const keys = [];
     await page.route("**/documents", (route) => (keys.push(route.request().headers()["idempotency-key"]), route.abort()), { times: 1 });
     await drop(".start", "a.txt");

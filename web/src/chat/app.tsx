@@ -1,7 +1,7 @@
 // The chat page: which chat is open, and the dialogs above it.
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { language } from "../shared/appearance";
-import { apiKey, signInWanted } from "../shared/http";
+import { apiKey, Refusal, signInWanted } from "../shared/http";
 import { Icon } from "../shared/icons";
 import { SignIn } from "../shared/sign_in";
 import { useStore } from "../shared/store";
@@ -44,6 +44,8 @@ export function App() {
   const [menu, setMenu] = useState(false);
   const [open, setOpen] = useState<Open | null>(null);
   const [said, announce] = useState("");
+  /** Why no chat was begun with the files that were dropped. */
+  const [problem, setProblem] = useState<string | null>(null);
   const composer = useRef<ComposerHandle>(null);
   const searchBox = useRef<HTMLInputElement>(null);
 
@@ -85,6 +87,7 @@ export function App() {
   }, []);
   const begun = useCallback((fresh: Chat, first: { text?: string; files?: File[] }) => {
     if (first.text) sayFirst(fresh, first.text);
+    setProblem(null);
     location.hash = `#/c/${fresh.id}`;
     if (first.files) void upload(fresh, first.files);
   }, []);
@@ -124,11 +127,13 @@ export function App() {
     signInWanted.set(true);
   };
   const close = () => setOpen(null);
-  const startWith = (files: File[]) =>
-    void newDocumentsChat(files[0]!.name).then(
+  const startWith = (files: File[]) => {
+    setProblem(null);
+    newDocumentsChat(files[0]!.name).then(
       (fresh) => begun(fresh, { files }),
-      () => announce(t("unreachable")),
+      (error) => setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error)),
     );
+  };
 
   return (
     <div class={menu ? "page menu-open" : "page"}>
@@ -157,7 +162,7 @@ export function App() {
         {session && chat ? (
           <Conversation key={chat.id} session={session} chat={chat} composer={composer} onMenu={() => setMenu(true)} announce={announce} />
         ) : id === null ? (
-          <Start composer={composer} onMenu={() => setMenu(true)} onNewAgent={() => setOpen({ what: "agent", id: null, back: false })} onBegun={begun} />
+          <Start composer={composer} problem={problem} onMenu={() => setMenu(true)} onNewAgent={() => setOpen({ what: "agent", id: null, back: false })} onBegun={begun} />
         ) : (
           <div class="conversation">
             <header class="head only-narrow">

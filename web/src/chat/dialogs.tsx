@@ -48,7 +48,7 @@ export function Delete({ chat, onClose, onDeleted }: { chat: Chat; onClose: () =
   const remove = async () => {
     try {
       await deleteChat(chat);
-      await forgetChat(chat);
+      forgetChat(chat);
       onDeleted();
     } catch (error) {
       setProblem(reasonOf(error, t("unreachable")));

@@ -17,10 +17,10 @@ const outboxOf = (chat: Chat) => `${OUTBOX}${chat.id}`;
 /** What is to be said in chats that were not opened yet. */
 const first = new Map<string, Unsent>();
 
-/** What this browser keeps of one chat. */
-export async function forgetChat(chat: Chat): Promise<void> {
+/** Forgets what this browser keeps of one chat; nobody waits for its database. */
+export function forgetChat(chat: Chat): void {
   kept(outboxOf(chat)).set(null);
-  await cache.forget(chat.id).catch(() => {});
+  void cache.forget(chat.id).catch(() => {});
 }
 
 /** Everything of all chats that this browser keeps. */

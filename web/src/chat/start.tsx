@@ -11,6 +11,8 @@ import { useTranslate } from "./texts";
 
 interface Props {
   composer: preact.RefObject<ComposerHandle>;
+  /** Of what was tried elsewhere. */
+  problem: string | null;
   onMenu: () => void;
   onNewAgent: () => void;
   /** The chat is there; what is to happen in it first. */
@@ -21,7 +23,7 @@ const PLAIN = "plain";
 const DOCUMENTS = "documents";
 const keptChoice = kept("parlance.answerer");
 
-export function Start({ composer, onMenu, onNewAgent, onBegun }: Props) {
+export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }: Props) {
   const t = useTranslate();
   const all = useStore(agents);
   const [choice, setChoice] = useState(keptChoice.get() ?? PLAIN);
@@ -76,7 +78,7 @@ export function Start({ composer, onMenu, onNewAgent, onBegun }: Props) {
           handle={composer}
           draft="new"
           busy={false}
-          problem={problem}
+          problem={problem ?? other}
           onSend={(text) => void begin(chosen, { text })}
           onFiles={chosen === DOCUMENTS ? (files) => void begin(DOCUMENTS, { files }) : undefined}
         />
