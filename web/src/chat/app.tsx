@@ -14,6 +14,7 @@ import { Delete, Rename, Shortcuts } from "./dialogs";
 import { newDocumentsChat } from "./documents";
 import { DropTarget } from "./drop_target";
 import { type Missing, useMissing } from "./find_chat";
+import { useEscape } from "./escape";
 import { ChatSession, forgetEverything, sayFirst } from "./session";
 import { Sidebar } from "./sidebar";
 import { Start } from "./start";
@@ -28,6 +29,9 @@ type Open =
 function chatInAddress(): string | null {
   return /^#\/c\/([A-Za-z0-9._~-]{1,128})$/.exec(location.hash)?.[1] ?? null;
 }
+
+/** Where the list of chats covers the page; as in the style. */
+const narrow = matchMedia("(max-width: 760px)");
 
 function refresh(): void {
   // What cannot be had now is asked for again when the page is looked at again.
@@ -94,8 +98,9 @@ export function App() {
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const control = event.ctrlKey || event.metaKey;
-      const writing = event.target instanceof HTMLElement && /^(INPUT|TEXTAREA)$/.test(event.target.tagName);
+      // AltGr, which some keyboards write letters with, is told as Ctrl and Alt.
+      const control = (event.ctrlKey || event.metaKey) && !event.getModifierState("AltGraph");
+      const writing = event.target instanceof Element && event.target.matches("input:not([type=radio]), textarea");
       if (document.querySelector("dialog[open]")) return;
       const act = (action: () => void) => {
         event.preventDefault();
@@ -103,7 +108,7 @@ export function App() {
       };
       if (control && event.code === "KeyK") {
         act(() => {
-          setMenu(true);
+          setMenu(narrow.matches);
           setTimeout(() => searchBox.current?.focus());
         });
       } else if (control && event.altKey && event.code === "KeyN") {
@@ -112,13 +117,12 @@ export function App() {
         act(() => composer.current?.focus());
       } else if (!writing && event.key === "?") {
         act(() => setOpen({ what: "shortcuts" }));
-      } else if (event.key === "Escape" && menu) {
-        setMenu(false);
       }
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [menu, start]);
+  }, [start]);
+  useEscape("list", menu ? () => setMenu(false) : null);
 
   const signOut = () => {
     apiKey.set(null);
@@ -152,6 +156,7 @@ export function App() {
         onShortcuts={() => setOpen({ what: "shortcuts" })}
         onSignOut={signOut}
         onClose={() => setMenu(false)}
+        onLeave={() => (menu ? setMenu(false) : composer.current?.focus())}
       />
       <div class="veil" onClick={() => setMenu(false)} />
       <DropTarget

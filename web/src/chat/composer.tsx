@@ -5,6 +5,7 @@ import { newId } from "../shared/http";
 import { duration } from "../shared/i18n";
 import { Icon } from "../shared/icons";
 import { kept } from "../shared/store";
+import { composing, useEscape } from "./escape";
 import { useTranslate } from "./texts";
 import { Recording } from "./voice";
 
@@ -65,8 +66,9 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
     change("");
     onSend(message);
   };
+  useEscape("composer", text === "" ? () => area.current?.blur() : null);
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.isComposing) return;
+    if (composing(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       send();

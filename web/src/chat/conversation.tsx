@@ -8,6 +8,7 @@ import { answerOf, phaseOf, type Run, type StreamState, type Unsent } from "../s
 import { agentOf, agents } from "./agents";
 import { changeChat, type Chat, titleOf } from "./chats";
 import { Composer, type ComposerHandle } from "./composer";
+import { useEscape } from "./escape";
 import { plainText } from "./markdown";
 import type { ChatSession } from "./session";
 import { Sources } from "./sources";
@@ -115,16 +116,8 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
     wasLive.current = state === "live";
   }, [state]);
 
-  // Escape stops the answer, wherever one is.
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-      if (open) setOpen(null);
-      else stop();
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, [stop, open]);
+  useEscape("sources", open ? () => setOpen(null) : null);
+  useEscape("answer", running ? stop : null);
   useEffect(() => stopPlaying, []);
 
   const onClick = async (event: MouseEvent) => {

@@ -1,4 +1,4 @@
-// The smaller dialogs: name, delete, sign in, keys.
+// The smaller dialogs: name, delete, keys.
 import { useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog";
 import { Refusal } from "../shared/http";

@@ -7,6 +7,7 @@ import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { agentOf, agents } from "./agents";
 import { type Chat, chats, loadSessions, moreSessions } from "./chats";
+import { useEscape } from "./escape";
 import { type Excerpt, excerptOf, folded } from "./search";
 import { cache } from "./session";
 import { answerOf } from "../stream";
@@ -21,6 +22,8 @@ interface Props {
   onShortcuts: () => void;
   onSignOut: () => void;
   onClose: () => void;
+  /** The search is over, without a chat. */
+  onLeave: () => void;
 }
 
 const DAY = 86_400_000;
@@ -63,8 +66,10 @@ export function Sidebar(props: Props) {
   useStore(agents);
   const [query, setQuery] = useState("");
   const list = useRef<HTMLElement>(null);
+  const [searching, setSearching] = useState(false);
   const wanted = folded(query.trim());
   const found = useFound(wanted);
+  useEscape("search", !searching ? null : query ? () => setQuery("") : props.onLeave);
 
   const groups = useMemo(() => {
     const fits = (chat: Chat) =>
@@ -113,11 +118,9 @@ export function Sidebar(props: Props) {
           placeholder={t("search")}
           aria-label={t("search")}
           onInput={({ currentTarget }) => setQuery(currentTarget.value)}
+          onFocus={() => setSearching(true)}
+          onBlur={() => setSearching(false)}
           onKeyDown={(event) => {
-            if (event.key === "Escape" && query) {
-              event.stopPropagation();
-              setQuery("");
-            }
             onKeyDown(event);
           }}
         />
@@ -210,7 +213,7 @@ function Entry({ chat, found, current, onRename, onDelete, onClose }: { chat: Ch
 }
 
 /** A button with a short list of actions. */
-export function Menu({ label, children }: { label: string; children: preact.ComponentChildren }) {
+function Menu({ label, children }: { label: string; children: preact.ComponentChildren }) {
   const [open, setOpen] = useState(false);
   const whole = useRef<HTMLDivElement>(null);
   return (
