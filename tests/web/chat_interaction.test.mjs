@@ -72,3 +72,61 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await until(async () => !chatId(page), "the new chat");
   });
 });
+
+describe("the microphone in the chat page", { concurrency: false }, () => {
+  let world;
+  before(async () => {
+    world = await World.start({
+      config: (base_url) => ({ speech: { base_url, api_key: "sk-test" } }),
+      browserArgs: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+    });
+  });
+  after(() => world?.end());
+
+  journeysOf(() => world)("the microphone is on only while something is recorded", async (page) => {
+    const agent = await world.call("POST", "/api/v1/agent", { name: "Astronomer", prompt: "You know the sky." });
+    const session = await world.call("POST", "/api/v1/session", { agent_id: agent.id, title: "The sky" });
+    // The question for permission stays open until `answer` is called.
+    await page.addInitScript(() => {
+      window.streams = [];
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        await new Promise((resolve) => (window.answer = resolve));
+        const stream = await ask(wanted);
+        window.streams.push(stream);
+        return stream;
+      };
+    });
+    await page.goto(`${world.url}/#/c/${session.id}`);
+    await page.reload();
+    await inState(page, "live");
+    const given = async (count) => {
+      await page.evaluate(() => window.answer());
+      await until(() => page.evaluate((least) => window.streams.length >= least, count), `stream ${count}`);
+    };
+    const on = () => page.evaluate(() => window.streams.filter((stream) => stream.getTracks().some((track) => track.readyState === "live")).length);
+    const off = () => until(async () => (await on()) === 0, "the microphone to be off");
+    const record = page.locator("[aria-label='Record a message']");
+
+    await record.click();
+    await page.locator(".recorder", { hasText: "Waiting for the microphone" }).waitFor();
+    assert.equal(await record.count(), 0, "there is nothing to be clicked on twice");
+    await page.keyboard.press("Escape");
+    await record.waitFor();
+    await given(1);
+    await off();
+    await record.click();
+    await given(2);
+    await page.waitForSelector(".recorder .pulse");
+    assert.equal(await on(), 1);
+    await page.keyboard.press("Escape");
+    await off();
+    await isFocused(page, "Message");
+    await record.click();
+    await page.locator(".recorder .spinner").waitFor();
+    await page.click(".new-chat");
+    await page.waitForSelector(".start");
+    await given(3);
+    await off();
+  });
+});

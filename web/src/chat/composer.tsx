@@ -135,7 +135,7 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
           onInput={({ currentTarget }) => change(currentTarget.value)}
           onKeyDown={onKeyDown}
         />
-        {onRecording && Recording.supported() && <Recorder chat={draft} offered={!busy && text === ""} onRecording={onRecording} onProblem={setMicProblem} />}
+        {onRecording && Recording.supported() && <Recorder chat={draft} offered={!busy && text === ""} onRecording={onRecording} onProblem={setMicProblem} onDone={() => matchMedia("(pointer: fine)").matches && area.current?.focus()} />}
         {busy && onStop && (
           <button type="button" class="round stop" aria-label={t("stop")} title={`${t("stop")} (${t("stopHint")})`} onClick={onStop}>
             <Icon name="stop" />
@@ -160,30 +160,52 @@ interface RecorderProps {
   offered: boolean;
   onRecording: SendRecording;
   onProblem: (problem: string | null) => void;
+  /** Nothing is recorded any more. */
+  onDone: () => void;
 }
 
-function Recorder({ chat, offered, onRecording, onProblem }: RecorderProps) {
+function Recorder({ chat, offered, onRecording, onProblem, onDone }: RecorderProps) {
   const t = useTranslate();
   const [recording, setRecording] = useState<Recording | null>(null);
+  const [starting, setStarting] = useState(false);
   const [sending, setSending] = useState(false);
   const [left, setLeft] = useState(unsent.has(chat));
   const [, tick] = useState(0);
   const current = useRef<Recording | null>(null);
-  current.current = recording;
+  // Which start is still wanted: people take their time over the browser's question.
+  const wanted = useRef(0);
+  const sendButton = useRef<HTMLButtonElement>(null);
 
   useEffect(() => {
     if (!recording) return;
+    sendButton.current?.focus();
     const timer = setInterval(() => tick((n) => n + 1), 500);
     return () => clearInterval(timer);
   }, [recording]);
-  useEffect(() => () => current.current?.discard(), []);
+  useEffect(
+    () => () => {
+      ++wanted.current;
+      current.current?.discard();
+    },
+    [],
+  );
 
+  const hold = (now: Recording | null) => {
+    current.current = now;
+    setRecording(now);
+  };
   const start = async () => {
+    const mine = ++wanted.current;
     onProblem(null);
+    setStarting(true);
     try {
-      setRecording(await Recording.start());
+      const begun = await Recording.start();
+      if (mine !== wanted.current) return begun.discard();
+      hold(begun);
     } catch (error) {
-      onProblem(t("micDenied", { why: error instanceof Error ? error.message : "" }));
+      if (mine === wanted.current) onProblem(t("micDenied", { why: error instanceof Error ? error.message : "" }));
+    } finally {
+      if (mine === wanted.current) setStarting(false);
     }
   };
   const send = async () => {
@@ -197,22 +219,38 @@ function Recorder({ chat, offered, onRecording, onProblem }: RecorderProps) {
     }
   };
   const stop = async () => {
-    setRecording(null);
+    setSending(true);
+    hold(null);
     unsent.set(chat, { recording: await recording!.stop(), key: newId() });
     await send();
   };
   const discard = () => {
+    ++wanted.current;
+    setStarting(false);
     recording?.discard();
-    setRecording(null);
+    hold(null);
     unsent.delete(chat);
     setLeft(false);
+    onDone();
   };
+  useEscape("recording", recording || starting ? discard : null);
 
   if (sending) {
     return (
       <span class="recorder faint" role="status">
         <span class="spinner" />
         {t("recordingSent")}
+      </span>
+    );
+  }
+  if (starting) {
+    return (
+      <span class="recorder" role="status">
+        <span class="spinner" />
+        <span class="faint">{t("recordStarting")}</span>
+        <button type="button" class="quiet icon-button" aria-label={t("recordCancel")} title={t("recordCancel")} onClick={discard}>
+          <Icon name="trash" />
+        </button>
       </span>
     );
   }
@@ -231,7 +269,7 @@ function Recorder({ chat, offered, onRecording, onProblem }: RecorderProps) {
         <button type="button" class="quiet icon-button" aria-label={t("recordCancel")} title={t("recordCancel")} onClick={discard}>
           <Icon name="trash" />
         </button>
-        <button type="button" class="round" aria-label={label} title={label} onClick={() => void act()}>
+        <button ref={sendButton} type="button" class="round" aria-label={label} title={label} onClick={() => void act()}>
           <Icon name={recording ? "check" : "retry"} />
         </button>
       </span>

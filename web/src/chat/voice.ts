@@ -43,11 +43,16 @@ export class Recording {
   /** Asks for the microphone. */
   static async start(): Promise<Recording> {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
-    const mimeType = KINDS.find((kind) => MediaRecorder.isTypeSupported(kind));
-    const recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
-    const recording = new Recording(recorder, stream);
-    recorder.start(500);
-    return recording;
+    try {
+      const mimeType = KINDS.find((kind) => MediaRecorder.isTypeSupported(kind));
+      const recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
+      const recording = new Recording(recorder, stream);
+      recorder.start(500);
+      return recording;
+    } catch (error) {
+      for (const track of stream.getTracks()) track.stop();
+      throw error;
+    }
   }
 
   /** The recording, complete. */
