@@ -59,6 +59,44 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await ended(page, 1);
   }, PHONE);
 
+  journey("a message that the server refuses can be edited, and the draft is kept meanwhile", async (page) => {
+    await say(page, "quick, hello");
+    await ended(page, 1);
+    await say(page, "too long ".repeat(30_000));
+    await page.waitForSelector(".notice");
+    const { height } = await page.locator(".turn").last().boundingBox();
+    assert.ok(height < 700, `the row is folded: ${height}`);
+    await page.fill("#message", "a draft");
+    const edit = page.locator(".notice button", { hasText: "Edit" });
+    await edit.click();
+    await page.locator(".composer-note", { hasText: "not sent" }).waitFor();
+    assert.ok((await page.inputValue("#message")).startsWith("too long"));
+    await page.locator(".composer-note button").click();
+    assert.equal(await page.inputValue("#message"), "a draft");
+    await edit.click();
+    await say(page, "quick and short");
+    await ended(page, 2);
+    assert.deepEqual((await seen(page)).map((turn) => turn.ask), ["quick, hello", "quick and short"]);
+    assert.equal(await page.inputValue("#message"), "a draft");
+    await page.locator(".ask").first().hover();
+    await page.locator("[aria-label='Edit and send again']").first().click();
+    assert.equal(await page.inputValue("#message"), "quick, hello");
+    await page.reload();
+    await page.locator(".composer-note", { hasText: "Editing an earlier message" }).waitFor();
+    await page.press("#message", "Escape");
+    assert.equal(await page.inputValue("#message"), "a draft");
+  });
+
+  journey("a chat that could not be begun leaves what was written", async (page) => {
+    await page.locator(".answerer", { hasText: "Documents" }).click();
+    await page.fill("#message", "written before");
+    world.door.shut();
+    await page.press("#message", "Enter");
+    await page.waitForSelector(".composer-note.bad");
+    assert.equal(await page.inputValue("#message"), "written before");
+    assert.equal(await page.locator(".composer-note").count(), 1, "nothing is said of an earlier message");
+  });
+
   journey("a letter that is written with AltGr starts no chat", async (page) => {
     await say(page, "quick, hello");
     await ended(page, 1);

@@ -11,7 +11,23 @@ import { Recording } from "./voice";
 
 export interface ComposerHandle {
   focus: () => void;
-  edit: (text: string) => void;
+  /** Writes a message anew, instead of the one of the outbox with that id if there is one. The draft comes back afterwards. */
+  edit: (text: string, instead?: string) => void;
+  /** Takes back what could not be sent. */
+  putBack: (text: string) => void;
+}
+
+interface Editing {
+  draft: string;
+  instead?: string;
+}
+
+function readEditing(json: string | null): Editing | null {
+  try {
+    return JSON.parse(json ?? "null");
+  } catch {
+    return null;
+  }
 }
 
 /** False: the same recording may be sent again, with the same key. */
@@ -22,7 +38,8 @@ interface Props {
   /** Under which name a draft is kept. */
   draft: string;
   busy: boolean;
-  onSend: (text: string) => void;
+  /** `instead` is the id of a message in the outbox that this one replaces. */
+  onSend: (text: string, instead?: string) => void;
   onStop?: (() => void) | undefined;
   onFiles?: ((files: File[]) => void) | undefined;
   onRecording?: SendRecording | undefined;
@@ -35,22 +52,34 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
   const area = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const keptDraft = kept(`parlance.draft.${draft}`, () => sessionStorage);
+  const keptEditing = kept(`parlance.draft.${draft}/editing`, () => sessionStorage);
   const [text, setText] = useState(keptDraft.get() ?? "");
-  const [editing, setEditing] = useState(false);
+  const written = useRef(text);
+  const [editing, setEditing] = useState(() => readEditing(keptEditing.get()));
   const [micProblem, setMicProblem] = useState<string | null>(null);
   const told = micProblem ?? problem;
 
   const change = (value: string) => {
+    written.current = value;
     setText(value);
     keptDraft.set(value || null);
-    if (!value) setEditing(false);
   };
-  const edit = (value: string) => {
+  const changeEditing = (value: Editing | null) => {
+    setEditing(value);
+    keptEditing.set(value && JSON.stringify(value));
+  };
+  const edit = (value: string, instead?: string) => {
+    changeEditing({ draft: editing?.draft ?? text, ...(instead !== undefined && { instead }) });
     change(value);
-    setEditing(true);
     area.current?.focus();
   };
-  useImperativeHandle(handle, () => ({ focus: () => area.current?.focus(), edit }));
+  const leave = () => {
+    changeEditing(null);
+    change(editing?.draft ?? "");
+    area.current?.focus();
+  };
+  const putBack = (value: string) => change(written.current ? `${value}\n${written.current}` : value);
+  useImperativeHandle(handle, () => ({ focus: () => area.current?.focus(), edit, putBack }));
 
   // As high as what is in it, up to what the style allows.
   useLayoutEffect(() => {
@@ -63,8 +92,9 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
   const send = () => {
     const message = text.trim();
     if (!message) return;
-    change("");
-    onSend(message);
+    change(editing?.draft ?? "");
+    changeEditing(null);
+    onSend(message, editing?.instead);
   };
   useEscape("composer", text === "" ? () => area.current?.blur() : null);
   const onKeyDown = (event: KeyboardEvent) => {
@@ -79,7 +109,7 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
       edit(last);
     } else if (event.key === "Escape" && editing) {
       event.stopPropagation();
-      change("");
+      leave();
     }
   };
 
@@ -94,8 +124,8 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
       {editing && (
         <div class="composer-note">
           <Icon name="edit" />
-          <span>{t("editing")}</span>
-          <button type="button" class="quiet small" onClick={() => change("")}>
+          <span>{t(editing.instead === undefined ? "editing" : "editingUnsent")}</span>
+          <button type="button" class="quiet small" onClick={leave}>
             {t("cancel")}
           </button>
         </div>
@@ -132,7 +162,10 @@ export function Composer({ handle, draft, busy, onSend, onStop, onFiles, onRecor
           value={text}
           aria-label={t("message")}
           placeholder={t(busy ? "messageQueued" : "messagePlaceholder")}
-          onInput={({ currentTarget }) => change(currentTarget.value)}
+          onInput={({ currentTarget }) => {
+            change(currentTarget.value);
+            if (!currentTarget.value && !editing?.draft) changeEditing(null);
+          }}
           onKeyDown={onKeyDown}
         />
         {onRecording && Recording.supported() && <Recorder chat={draft} offered={!busy && text === ""} onRecording={onRecording} onProblem={setMicProblem} onDone={() => matchMedia("(pointer: fine)").matches && area.current?.focus()} />}

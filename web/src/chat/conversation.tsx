@@ -56,9 +56,10 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
     work.catch((error) => setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error)));
   }, []);
   const say = useCallback(
-    (text: string) => {
+    (text: string, instead?: string) => {
       setProblem(null);
       session.send(text);
+      if (instead !== undefined) session.discard(instead);
       if (!chat.title) changeChat(chat.id, { title: titleOf(text) });
       list.current?.toEnd();
     },
@@ -200,6 +201,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
                 <UnsentTurn
                   message={row.unsent}
                   offline={state === "offline"}
+                  onEdit={() => composer.current?.edit(row.unsent.text, row.unsent.id)}
                   onRetry={() => session.resend(row.unsent.id)}
                   onDiscard={() => session.discard(row.unsent.id)}
                 />

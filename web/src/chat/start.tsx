@@ -48,7 +48,10 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
     return chat;
   };
   const begin = async (kind: string, first: { text?: string; files?: File[] }) => {
-    if (beginning) return;
+    if (beginning) {
+      if (first.text) composer.current?.putBack(first.text);
+      return;
+    }
     setBeginning(true);
     setProblem(null);
     const title = titleOf(first.text ?? first.files?.map((file) => file.name).join(", ") ?? "");
@@ -58,7 +61,7 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
     } catch (error) {
       setProblem(error instanceof Refusal ? error.message || t("unreachable") : String(error));
       setBeginning(false);
-      if (first.text) composer.current?.edit(first.text);
+      if (first.text) composer.current?.putBack(first.text);
     }
   };
 

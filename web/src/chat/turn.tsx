@@ -147,6 +147,8 @@ function ReplyTools({ chat, run, before, text, voice, sourcesOpen, actions }: Om
 
 const LONG_LINES = 14;
 const LONG_TEXT = 1200;
+// Of a long text, what is laid out while it is folded: more than is seen of it.
+const FOLDED_TEXT = 4000;
 
 function Question({ text }: { text: string }) {
   const t = useTranslate();
@@ -154,7 +156,7 @@ function Question({ text }: { text: string }) {
   const long = text.length > LONG_TEXT || text.split("\n").length > LONG_LINES;
   return (
     <>
-      <div class={long && !all ? "said short" : "said"}>{text}</div>
+      <div class={long && !all ? "said short" : "said"}>{long && !all ? text.slice(0, FOLDED_TEXT) : text}</div>
       {long && (
         <button type="button" class="quiet small" aria-expanded={all} onClick={() => showAll(!all)}>
           {t(all ? "showLess" : "showAll")}
@@ -165,9 +167,10 @@ function Question({ text }: { text: string }) {
 }
 
 /** A message that the server is not known to have yet. */
-export function UnsentTurn({ message, offline, onRetry, onDiscard }: {
+export function UnsentTurn({ message, offline, onEdit, onRetry, onDiscard }: {
   message: Unsent;
   offline: boolean;
+  onEdit: () => void;
   onRetry: () => void;
   onDiscard: () => void;
 }) {
@@ -177,7 +180,7 @@ export function UnsentTurn({ message, offline, onRetry, onDiscard }: {
       <div class="ask">
         <h2 class="hidden">{t("you")}</h2>
         <div class="bubble faded" dir="auto">
-          <div class="said">{message.text}</div>
+          <Question text={message.text} />
         </div>
         {message.refused === undefined ? (
           <div class="turn-tools">
@@ -189,6 +192,9 @@ export function UnsentTurn({ message, offline, onRetry, onDiscard }: {
           </div>
         ) : (
           <Notice title={t("refused")} text={message.refused}>
+            <button type="button" class="small" onClick={onEdit}>
+              {t("edit")}
+            </button>
             <button type="button" class="small" onClick={onRetry}>
               {t("retry")}
             </button>
