@@ -79,10 +79,13 @@ export function App() {
   useEffect(() => {
     document.title = chat?.title ? `${chat.title} – ${t("app")}` : t("app");
   }, [chat?.title, tongue]);
+  // Not on a phone, whose keyboard would cover what is to be read.
+  const write = () => !open && matchMedia("(pointer: fine)").matches && composer.current?.focus();
+  useEffect(() => void write(), [known]);
   useEffect(() => {
-    // A phone's keyboard would cover what is to be read.
-    if (!open && matchMedia("(pointer: fine)").matches) composer.current?.focus();
-  }, [known, open === null]);
+    // A dialog gives the focus back, unless what had it is gone.
+    if (document.activeElement === document.body) write();
+  }, [open === null, wantsKey]);
 
   const start = useCallback(() => {
     location.hash = "#/";

@@ -232,7 +232,14 @@ function Menu({ label, children }: { label: string; children: preact.ComponentCh
         <Icon name="more" />
       </button>
       {open && (
-        <div class="menu-list" onClick={() => setOpen(false)}>
+        <div
+          class="menu-list"
+          onClick={() => {
+            // What comes now gives the focus back to what has it.
+            whole.current?.querySelector("button")?.focus();
+            setOpen(false);
+          }}
+        >
           {children}
         </div>
       )}
