@@ -97,6 +97,48 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     assert.equal(await page.locator(".composer-note").count(), 1, "nothing is said of an earlier message");
   });
 
+  journey("an agent that is half written is given up only when that is confirmed", async (page) => {
+    await page.click(".answerer.add");
+    await page.waitForSelector("dialog .form");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await isFocused(page, "BUTTON");
+    await page.click(".answerer.add");
+    const prompt = page.getByLabel("Prompt", { exact: true });
+    await prompt.fill("You help people plan trips.");
+    const box = await prompt.boundingBox();
+    await page.mouse.move(box.x + 40, box.y + 15);
+    await page.mouse.down();
+    await page.mouse.move(20, box.y + 15, { steps: 3 });
+    await page.mouse.up();
+    assert.equal(await page.locator("dialog dialog").count(), 0, "text that is selected closes nothing");
+    await prompt.focus();
+    await page.mouse.click(20, 20);
+    await page.locator("dialog dialog", { hasText: "Discard what you have changed?" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog dialog", { state: "detached" });
+    assert.equal(await prompt.inputValue(), "You help people plan trips.");
+    await page.keyboard.press("Escape");
+    await page.locator("dialog dialog .danger").click();
+    await page.waitForSelector("dialog", { state: "detached" });
+    await until(() => page.evaluate(() => document.activeElement.matches(".answerer.add")), "the focus where it was before");
+  });
+
+  journey("a refused agent is told at its field, which has the focus", async (page) => {
+    await page.click(".answerer.add");
+    await page.getByLabel("Name", { exact: true }).fill("Travel desk");
+    await page.getByLabel("Prompt", { exact: true }).fill("You help people plan trips.");
+    const tools = page.getByLabel("Tools", { exact: true });
+    await tools.fill("no_such_tool");
+    await page.locator("dialog .primary").click();
+    await page.locator("dialog [aria-invalid=true]").waitFor();
+    await until(() => tools.evaluate((field) => field === document.activeElement), "the focus in the field");
+    await page.getByLabel("Name", { exact: true }).focus();
+    const [border, bad] = await tools.evaluate((field) => [getComputedStyle(field).borderTopColor, getComputedStyle(field.parentElement.querySelector(".bad")).color]);
+    assert.equal(border, bad);
+    assert.equal(await page.locator("dialog .bad").count(), 1, "it is told once");
+  });
+
   journey("a letter that is written with AltGr starts no chat", async (page) => {
     await say(page, "quick, hello");
     await ended(page, 1);
@@ -108,6 +150,24 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     assert.ok(chatId(page));
     await press(false);
     await until(async () => !chatId(page), "the new chat");
+  });
+});
+
+describe("the key that the chat page asks for", { concurrency: false }, () => {
+  let world;
+  before(async () => {
+    world = await World.start({ config: { api_keys: ["the-right-key-1234"] } });
+  });
+  after(() => world?.end());
+
+  journeysOf(() => world)("is asked for until it was given, however often Escape is pressed", async (page) => {
+    await page.waitForSelector("dialog[open] input[type=password]");
+    for (let i = 0; i < 4; ++i) await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog[open] input[type=password]");
+    await page.fill("dialog input", "the-right-key-1234");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await isFocused(page, "Message");
   });
 });
 

@@ -1,18 +1,20 @@
 // Agents: the list of them, and one to be made or changed.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog";
 import { type FieldProblem, newId, Refusal } from "../shared/http";
 import { Icon } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { type Agent, agents, type AgentSettings, changeAgent, createAgent, deleteAgent, readAgent } from "./agents";
 import { loadSessions } from "./chats";
-import { type TextKey, useTranslate } from "./texts";
+import { t, type TextKey, useTranslate } from "./texts";
 
 const EMPTY: AgentSettings = { name: "", description: null, prompt: "", model: null, temperature: null, voice: null, tools: [] };
 // What the server has by itself; another name is taken, too.
 const KNOWN_TOOLS = ["calculator", "current_time", "search_history"];
 
 const reasonOf = (error: unknown, unreachable: string) => (error instanceof Refusal ? error.message || unreachable : String(error));
+
+export const unsavedOf = () => ({ question: t("unsaved"), keep: t("unsavedKeep"), discard: t("unsavedDiscard") });
 
 export function AgentList({ onEdit, onNew, onClose }: { onEdit: (agent: Agent) => void; onNew: () => void; onClose: () => void }) {
   const t = useTranslate();
@@ -52,25 +54,33 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
   const t = useTranslate();
   const [settings, setSettings] = useState<AgentSettings | null>(id === null ? EMPTY : null);
   const [tools, setTools] = useState("");
+  const [before, setBefore] = useState<AgentSettings>(EMPTY);
   const [tag, setTag] = useState("");
   const [key] = useState(newId);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const [fields, setFields] = useState<FieldProblem[]>([]);
+  const form = useRef<HTMLFormElement>(null);
   const [deleting, setDeleting] = useState<"ask" | "in use" | null>(null);
 
   const load = async () => {
     const read = await readAgent(id!);
     setSettings(read.agent);
     setTools(read.agent.tools.join(", "));
+    setBefore(read.agent);
     setTag(read.tag);
   };
   useEffect(() => {
     if (id !== null) load().catch((error) => setProblem(reasonOf(error, t("unreachable"))));
   }, [id]);
 
+  const changed =
+    settings !== null &&
+    (tools !== before.tools.join(", ") ||
+      (["name", "description", "prompt", "model", "temperature", "voice"] as const).some((member) => (settings[member] ?? "") !== (before[member] ?? "")));
+
   const save = async () => {
-    if (!settings) return;
+    if (!settings || busy) return;
     setBusy(true);
     setProblem(null);
     setFields([]);
@@ -84,8 +94,10 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
         await load().catch(() => {});
         setProblem(t("agentChanged"));
       } else {
-        if (error instanceof Refusal) setFields(error.fields);
-        setProblem(reasonOf(error, t("unreachable")));
+        const refused = error instanceof Refusal ? error.fields : [];
+        setFields(refused);
+        // Told at their fields, or above where one has none here.
+        if (refused.length === 0 || !refused.every(({ pointer }) => pointer.split("/")[1]! in EMPTY)) setProblem(reasonOf(error, t("unreachable")));
       }
     } finally {
       setBusy(false);
@@ -106,6 +118,8 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
   };
 
   const set = (changes: Partial<AgentSettings>) => setSettings((now) => now && { ...now, ...changes });
+  useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [fields]);
+
   const wrong = (member: string) => fields.find((each) => each.pointer === `/${member}` || each.pointer.startsWith(`/${member}/`))?.message;
   const text = (member: "name" | "description" | "model" | "voice", label: TextKey, hint?: TextKey, required = false, most = 200) => (
     <Field label={t(label)} hint={hint && t(hint)} wrong={wrong(member)}>
@@ -117,11 +131,11 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
 
   if (deleting) {
     return (
-      <Dialog title={t("agentDeleteTitle", { name: settings?.name ?? "" })} closeLabel={t("close")} onClose={() => setDeleting(null)}>
+      <Dialog key="delete" title={t("agentDeleteTitle", { name: settings?.name ?? "" })} closeLabel={t("close")} onClose={() => setDeleting(null)}>
         <p>{t(deleting === "in use" ? "agentInUse" : "agentDeleteHint")}</p>
         {problem && <p class="bad" role="alert">{problem}</p>}
         <div class="dialog-actions">
-          <button type="button" onClick={() => setDeleting(null)}>{t("cancel")}</button>
+          <button type="button" autoFocus onClick={() => setDeleting(null)}>{t("cancel")}</button>
           <button type="button" class="danger" disabled={busy} onClick={() => void remove(deleting === "in use")}>
             {t(deleting === "in use" ? "agentDeleteAll" : "delete")}
           </button>
@@ -130,11 +144,12 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
     );
   }
   return (
-    <Dialog title={t(id === null ? "newAgent" : "editAgent")} closeLabel={t("close")} onClose={onClose} wide>
+    <Dialog key="edit" title={t(id === null ? "newAgent" : "editAgent")} closeLabel={t("close")} onClose={onClose} unsaved={changed ? unsavedOf() : undefined} wide>
       {problem && <p class="bad" role="alert" dir="auto">{problem}</p>}
       {!settings && !problem && <p class="faint">{t("loading")}</p>}
       {settings && (
         <form
+          ref={form}
           class="form"
           onSubmit={(event) => {
             event.preventDefault();
@@ -172,7 +187,7 @@ export function AgentEditor({ id, onDone, onClose }: { id: string | null; onDone
             )}
             <span class="grow" />
             <button type="button" onClick={onClose}>{t("cancel")}</button>
-            <button type="submit" class="primary" disabled={busy}>{t("save")}</button>
+            <button type="submit" class="primary" aria-disabled={busy}>{t("save")}</button>
           </div>
         </form>
       )}

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog";
 import { Refusal } from "../shared/http";
-import { Field } from "./agent_editor";
+import { Field, unsavedOf } from "./agent_editor";
 import { type Chat, deleteChat, renameChat } from "./chats";
 import { forgetChat } from "./session";
 import { useTranslate } from "./texts";
@@ -22,7 +22,7 @@ export function Rename({ chat, onClose }: { chat: Chat; onClose: () => void }) {
     }
   };
   return (
-    <Dialog title={t("renameTitle")} closeLabel={t("close")} onClose={onClose}>
+    <Dialog title={t("renameTitle")} closeLabel={t("close")} onClose={onClose} unsaved={title === chat.title ? undefined : unsavedOf()}>
       <form
         class="form"
         onSubmit={(event) => {
@@ -60,8 +60,8 @@ export function Delete({ chat, onClose, onDeleted }: { chat: Chat; onClose: () =
       <p dir="auto">{t(what, { title: chat.title || t("untitled") })}</p>
       {problem && <p class="bad" role="alert">{problem}</p>}
       <div class="dialog-actions">
-        <button type="button" onClick={onClose}>{t("cancel")}</button>
-        <button type="button" class="danger" autoFocus onClick={() => void remove()}>{t("delete")}</button>
+        <button type="button" autoFocus onClick={onClose}>{t("cancel")}</button>
+        <button type="button" class="danger" onClick={() => void remove()}>{t("delete")}</button>
       </div>
     </Dialog>
   );

@@ -1,29 +1,46 @@
 // A modal dialog: the browser's own, so that focus and Escape are as everywhere.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "./icons";
+
+/** What is asked before changes are lost. */
+export interface Unsaved {
+  question: string;
+  keep: string;
+  discard: string;
+}
 
 interface Props {
   title: string;
   closeLabel: string;
   /** Without it the dialog stays until its form is done. */
   onClose?: () => void;
+  /** Set while there are changes that closing would lose. */
+  unsaved?: Unsaved | undefined;
   children: ComponentChildren;
   wide?: boolean;
 }
 
-export function Dialog({ title, closeLabel, onClose, children, wide }: Props) {
+export function Dialog({ title, closeLabel, onClose, unsaved, children, wide }: Props) {
   const element = useRef<HTMLDialogElement>(null);
+  const pressedOutside = useRef(false);
+  const [asking, setAsking] = useState(false);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current!;
     const before = document.activeElement;
     dialog.showModal();
     return () => {
+      // One above would keep the focus in itself.
+      for (const each of dialog.querySelectorAll("dialog")) each.close();
       dialog.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
+  const leave = () => {
+    if (unsaved) setAsking(true);
+    else onClose?.();
+  };
   return (
     <dialog
       ref={element}
@@ -31,21 +48,36 @@ export function Dialog({ title, closeLabel, onClose, children, wide }: Props) {
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        onClose?.();
+        leave();
       }}
-      onClick={(event) => event.target === element.current && onClose?.()}
+      onClose={() => {
+        // Browsers close it all the same where Escape is pressed again and again.
+        if (!element.current || element.current.open) return;
+        element.current.showModal();
+        leave();
+      }}
+      onPointerDown={(event) => (pressedOutside.current = event.target === element.current)}
+      onClick={(event) => event.target === element.current && pressedOutside.current && leave()}
     >
       <div class="dialog-body">
         <header class="dialog-head">
           <h2 id={id}>{title}</h2>
           {onClose && (
-            <button type="button" class="quiet icon-button" aria-label={closeLabel} onClick={onClose}>
+            <button type="button" class="quiet icon-button" aria-label={closeLabel} onClick={leave}>
               <Icon name="close" />
             </button>
           )}
         </header>
         {children}
       </div>
+      {asking && unsaved && (
+        <Dialog title={unsaved.question} closeLabel={closeLabel} onClose={() => setAsking(false)}>
+          <div class="dialog-actions">
+            <button type="button" autoFocus onClick={() => setAsking(false)}>{unsaved.keep}</button>
+            <button type="button" class="danger" onClick={() => onClose?.()}>{unsaved.discard}</button>
+          </div>
+        </Dialog>
+      )}
     </dialog>
   );
 }
