@@ -52,7 +52,10 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await say(page, "an endless story");
     await answering(page);
     await page.click("[aria-label='Open the list of chats']");
+    await isFocused(page, "Close the list of chats");
+    assert.equal(await page.evaluate(() => (document.querySelector("#message").focus(), document.activeElement.id)), "", "what is behind it cannot be reached");
     await page.keyboard.press("Escape");
+    await isFocused(page, "Open the list of chats");
     await page.waitForSelector(".menu-open", { state: "detached" });
     assert.equal(await runs(page), 1);
     await page.keyboard.press("Escape");
@@ -137,6 +140,39 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     const [border, bad] = await tools.evaluate((field) => [getComputedStyle(field).borderTopColor, getComputedStyle(field.parentElement.querySelector(".bad")).color]);
     assert.equal(border, bad);
     assert.equal(await page.locator("dialog .bad").count(), 1, "it is told once");
+  });
+
+  journey("the focus stays in the messages when what had it is scrolled away", async (page) => {
+    await say(page, "quick, 1");
+    await ended(page, 1);
+    const last = async (ask) => {
+      const turn = (await seen(page)).at(-1);
+      return turn.ask === ask && turn.ended;
+    };
+    for (let i = 2; i <= 41; ++i) {
+      await world.call("POST", `/chat/${chatId(page)}/messages`, { message: `quick, ${i}` });
+      if (i % 10 === 1) await until(() => last(`quick, ${i}`), `message ${i}`);
+    }
+    await page.locator("[aria-label='Copy the answer']").last().focus();
+    await page.evaluate(() => document.querySelector(".scroller").scrollTo(0, 0));
+    await until(async () => (await seen(page)).at(-1).ask !== "quick, 41", "the last message to be let go of");
+    await until(() => page.evaluate(() => document.activeElement.matches(".scroller")), "the focus in the messages");
+  });
+
+  journey("that the server cannot be reached is announced once", async (page) => {
+    await say(page, "quick, hello");
+    await ended(page, 1);
+    await page.evaluate(() => {
+      window.told = [];
+      new MutationObserver((changes) => window.told.push(...changes.map(({ target }) => target.textContent)))
+        .observe(document.querySelector("[aria-live=polite]"), { childList: true, characterData: true, subtree: true });
+    });
+    assert.equal(await page.locator(".state[role], .state [role]").count(), 0);
+    world.door.shut();
+    await until(() => page.evaluate(() => window.told.length > 0), "the announcement");
+    world.door.unlock();
+    await until(() => page.evaluate(() => window.told.length > 1), "the other announcement");
+    assert.deepEqual((await page.evaluate(() => window.told)).map((text) => text.split(".")[0]), ["Offline", "Live"]);
   });
 
   journey("a letter that is written with AltGr starts no chat", async (page) => {

@@ -1,5 +1,5 @@
 // The chat page: which chat is open, and the dialogs above it.
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { language } from "../shared/appearance";
 import { apiKey, Refusal, signInWanted } from "../shared/http";
 import { Icon } from "../shared/icons";
@@ -52,6 +52,7 @@ export function App() {
   const [problem, setProblem] = useState<string | null>(null);
   const composer = useRef<ComposerHandle>(null);
   const searchBox = useRef<HTMLInputElement>(null);
+  const closeMenu = useRef<HTMLButtonElement>(null);
 
   useEffect(() => {
     const onHash = () => setId(chatInAddress());
@@ -127,6 +128,20 @@ export function App() {
   }, [start]);
   useEscape("list", menu ? () => setMenu(false) : null);
 
+  useEffect(() => {
+    const onWidth = () => setMenu(false);
+    narrow.addEventListener("change", onWidth);
+    return () => narrow.removeEventListener("change", onWidth);
+  }, []);
+  useLayoutEffect(() => {
+    if (!menu) return;
+    const before = document.activeElement;
+    closeMenu.current?.focus();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, [menu]);
+
   const signOut = () => {
     apiKey.set(null);
     void forgetEverything().catch(() => {});
@@ -144,7 +159,7 @@ export function App() {
 
   return (
     <div class={menu ? "page menu-open" : "page"}>
-      <a class="skip" href="#message" onClick={(event) => {
+      <a class="skip" href="#message" inert={menu} onClick={(event) => {
         event.preventDefault();
         composer.current?.focus();
       }}>
@@ -153,6 +168,7 @@ export function App() {
       <Sidebar
         current={id}
         searchBox={searchBox}
+        closeButton={closeMenu}
         onRename={(chat) => setOpen({ what: "rename", chat })}
         onDelete={(chat) => setOpen({ what: "delete", chat })}
         onAgents={() => setOpen({ what: "agents" })}
@@ -164,6 +180,7 @@ export function App() {
       <div class="veil" onClick={() => setMenu(false)} />
       <DropTarget
         class="main"
+        inert={menu}
         text={t(chat ? (chat.kind === "documents" ? "dropHere" : "dropElsewhere") : "dropNew")}
         onFiles={chat ? (chat.kind === "documents" ? (files) => void upload(chat, files) : undefined) : startWith}
       >

@@ -155,7 +155,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
             {t("documentsOf", { n: chat.files?.length ?? 0 })}
           </button>
         )}
-        <StateChip state={state} onReconnect={() => session.reconnect()} />
+        <StateChip state={state} onReconnect={() => session.reconnect()} announce={announce} />
       </header>
 
       {(documentsOpen || work.length > 0) && (
@@ -260,11 +260,24 @@ const STATES: Record<StreamState, { text: TextKey; hint: TextKey }> = {
   refused: { text: "noAccess", hint: "goneHint" },
 };
 
-function StateChip({ state, onReconnect }: { state: StreamState; onReconnect: () => void }) {
+const LASTING_MS = 3_000;
+
+function StateChip({ state, onReconnect, announce }: { state: StreamState; onReconnect: () => void; announce: (text: string) => void }) {
   const t = useTranslate();
   const { text, hint } = STATES[state];
+  // Every try to connect is a change to be seen, and none to be told.
+  const lasting = state === "live" || state === "refused" ? state : "offline";
+  const told = useRef<StreamState>("live");
+  useEffect(() => {
+    if (told.current === lasting) return;
+    const timer = setTimeout(() => {
+      told.current = lasting;
+      announce(`${t(STATES[lasting].text)}. ${t(STATES[lasting].hint)}`);
+    }, LASTING_MS);
+    return () => clearTimeout(timer);
+  }, [lasting]);
   return (
-    <div class={`state ${state}`} data-state={state} role="status" title={t(hint)}>
+    <div class={`state ${state}`} data-state={state} title={t(hint)}>
       <span class="dot" />
       <span class="state-text">{t(text)}</span>
       {state === "offline" && (

@@ -7,16 +7,19 @@ interface Props {
   /** Without it files are not taken, and `text` says so. */
   onFiles?: ((files: File[]) => void) | undefined;
   class: string;
+  /** Out of reach: something covers it. */
+  inert: boolean;
   children: ComponentChildren;
 }
 
-export function DropTarget({ text, onFiles, class: name, children }: Props) {
+export function DropTarget({ text, onFiles, class: name, inert, children }: Props) {
   const [over, setOver] = useState(false);
   const depth = useRef(0);
   const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
   return (
     <main
       class={name}
+      inert={inert}
       onDragEnter={(event) => {
         if (!hasFiles(event)) return;
         ++depth.current;

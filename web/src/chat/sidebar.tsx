@@ -16,6 +16,7 @@ import { type TextKey, useTranslate } from "./texts";
 interface Props {
   current: string | null;
   searchBox: Ref<HTMLInputElement>;
+  closeButton: Ref<HTMLButtonElement>;
   onRename: (chat: Chat) => void;
   onDelete: (chat: Chat) => void;
   onAgents: () => void;
@@ -100,7 +101,7 @@ export function Sidebar(props: Props) {
           <Logo />
           {t("app")}
         </a>
-        <button type="button" class="quiet icon-button only-narrow" aria-label={t("closeMenu")} onClick={props.onClose}>
+        <button ref={props.closeButton} type="button" class="quiet icon-button only-narrow" aria-label={t("closeMenu")} onClick={props.onClose}>
           <Icon name="close" />
         </button>
       </div>

@@ -54,7 +54,13 @@ export class VirtualList<T> extends Component<Props<T>, State> {
     this.observer?.disconnect();
   }
 
-  override componentDidUpdate(): void {
+  override getSnapshotBeforeUpdate(): boolean {
+    return this.rows.current!.contains(document.activeElement);
+  }
+
+  override componentDidUpdate(_?: unknown, __?: unknown, focused?: boolean): void {
+    // What had the focus has been scrolled away.
+    if (focused && document.activeElement === document.body) this.scroller.current!.focus({ preventScroll: true });
     // New rows are measured at once: with guesses what is to be drawn might never settle.
     for (const row of this.rows.current!.children as HTMLCollectionOf<HTMLElement>) {
       if (this.observed.has(row)) continue;
