@@ -14,6 +14,8 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     world = await World.start({ upstream: ["--token-ms", "20", "--first-token-ms", "30", "--tokens", "100"] });
     await world.script([
       { when: "endless", tokens: 100_000, token_ms: 20 },
+      { when: "code", text: "```js\nlet a = 1;\n```", token_ms: 0 },
+      { when: "slow", text: "A late answer.", first_token_ms: 600_000 },
       { when: "quick", text: "A quick answer.", token_ms: 0 },
     ]);
   });
@@ -98,6 +100,28 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await page.waitForSelector(".composer-note.bad");
     assert.equal(await page.inputValue("#message"), "written before");
     assert.equal(await page.locator(".composer-note").count(), 1, "nothing is said of an earlier message");
+  });
+
+  journey("an answer that is stopped before its first word can be asked for again", async (page) => {
+    await say(page, "slow to begin");
+    await page.locator(".thinking").waitFor();
+    await page.click(".round.stop");
+    await page.locator(".stopped").waitFor();
+    assert.equal(await page.innerText(".stopped"), "Stopped");
+    await page.click("[aria-label='Ask the same again']");
+    await page.locator(".thinking").waitFor();
+    await page.click(".round.stop");
+    await ended(page, 2);
+  });
+
+  journey("code that is copied twice at once is still there to be copied", async (page) => {
+    await say(page, "quick code");
+    await ended(page, 1);
+    const button = page.locator("[data-copy]");
+    await button.click();
+    await page.locator("[data-copy]", { hasText: "Copied" }).waitFor();
+    await button.click();
+    await page.locator("[data-copy]", { hasText: "Copy code" }).waitFor();
   });
 
   journey("an agent that is half written is given up only when that is confirmed", async (page) => {
@@ -211,15 +235,33 @@ describe("the microphone in the chat page", { concurrency: false }, () => {
   let world;
   before(async () => {
     world = await World.start({
+      upstream: ["--transcript", "how far is the moon", "--speech-ms", "1500"],
       config: (base_url) => ({ speech: { base_url, api_key: "sk-test" } }),
       browserArgs: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
     });
   });
   after(() => world?.end());
 
-  journeysOf(() => world)("the microphone is on only while something is recorded", async (page) => {
+  const journey = journeysOf(() => world);
+  const session = async () => {
     const agent = await world.call("POST", "/api/v1/agent", { name: "Astronomer", prompt: "You know the sky." });
-    const session = await world.call("POST", "/api/v1/session", { agent_id: agent.id, title: "The sky" });
+    return world.call("POST", "/api/v1/session", { agent_id: agent.id, title: "The sky" });
+  };
+
+  journey("a voice message runs as what was said does, whatever the language of the page", async (page) => {
+    await page.goto(`${world.url}/#/c/${(await session()).id}`);
+    await inState(page, "live");
+    await page.click("[aria-label='سجّل رسالة']");
+    await page.waitForSelector(".recorder .pulse");
+    await page.click("[aria-label='أرسل التسجيل']");
+    await page.waitForSelector(".ask .player span");
+    await page.locator(".ask .said", { hasText: "how far is the moon" }).waitFor();
+    const directionOf = (what) => page.$eval(what, (element) => getComputedStyle(element).direction);
+    assert.deepEqual([await directionOf(".bubble"), await directionOf(".voice-line")], ["ltr", "rtl"]);
+    await ended(page, 1);
+  }, { locale: "ar" });
+
+  journey("the microphone is on only while something is recorded", async (page) => {
     // The question for permission stays open until `answer` is called.
     await page.addInitScript(() => {
       window.streams = [];
@@ -231,7 +273,7 @@ describe("the microphone in the chat page", { concurrency: false }, () => {
         return stream;
       };
     });
-    await page.goto(`${world.url}/#/c/${session.id}`);
+    await page.goto(`${world.url}/#/c/${(await session()).id}`);
     await page.reload();
     await inState(page, "live");
     const given = async (count) => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { activitiesOf, sourcesOf } from "../src/chat/steps";
+import { activitiesOf, neverRan, sourcesOf } from "../src/chat/steps";
 import type { Run } from "../src/stream/transcript";
 
 function run(...steps: Array<[type: string, text: string]>): Run {
@@ -27,6 +27,15 @@ test("each tool gets its arguments, its result and its time, whoever ended first
       { name: "current_time", args: "{}", result: "noon" },
     ],
   });
+});
+
+test("a message was taken out of the queue if one before it still ran, and stopped if none did", () => {
+  const first: Run = { ...run(), id: "1", seq: 1, lastSeq: 9 };
+  const taken: Run = { ...run(), id: "2", seq: 2, lastSeq: 7, outcome: "cancelled" };
+  const stopped: Run = { ...run(), id: "3", seq: 3, lastSeq: 12, outcome: "cancelled" };
+  const all = [first, taken, stopped];
+  expect(all.map((each) => neverRan(each, all))).toEqual([false, true, false]);
+  expect(neverRan(taken, [{ ...first, outcome: null, lastSeq: 1 }, taken])).toBe(true);
 });
 
 test("passages that were found are told by name and place", () => {

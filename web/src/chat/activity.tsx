@@ -32,7 +32,7 @@ export function Activities({ run, running }: { run: Run; running: boolean }) {
       {open && (
         <ol class="activity-list">
           {all.map((activity) => (
-            <One key={activity.key} activity={activity} />
+            <One key={activity.key} activity={activity} running={running} />
           ))}
         </ol>
       )}
@@ -40,7 +40,7 @@ export function Activities({ run, running }: { run: Run; running: boolean }) {
   );
 }
 
-function One({ activity }: { activity: Activity }) {
+function One({ activity, running }: { activity: Activity; running: boolean }) {
   const t = useTranslate();
   const kind = KINDS[activity.type];
   return (
@@ -56,21 +56,21 @@ function One({ activity }: { activity: Activity }) {
           </div>
         )}
         {activity.tools.map((tool, i) => (
-          <Tool key={i} tool={tool} />
+          <Tool key={i} tool={tool} running={running} />
         ))}
       </div>
     </li>
   );
 }
 
-function Tool({ tool }: { tool: ToolUse }) {
+function Tool({ tool, running }: { tool: ToolUse; running: boolean }) {
   const t = useTranslate();
   const args = pretty(tool.args);
   return (
     <div class={tool.failed ? "tool failed" : "tool"}>
       <div class="tool-head">
         <code dir="ltr">{tool.name}</code>
-        {tool.result === null && <span class="spinner" />}
+        {tool.result === null && (running ? <span class="spinner" /> : <span class="faint">{t("toolUnfinished")}</span>)}
         {tool.failed && <span class="bad">{t("toolFailed")}</span>}
         {tool.took !== null && <span class="faint">{duration(tool.took)}</span>}
       </div>

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { language } from "../shared/appearance";
 import { Refusal } from "../shared/http";
-import { Icon, type IconName } from "../shared/icons";
+import { Icon } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { answerOf, phaseOf, type Run, type StreamState, type Unsent } from "../stream";
 import { agentOf, agents } from "./agents";
@@ -12,8 +12,9 @@ import { useEscape } from "./escape";
 import { plainText } from "./markdown";
 import type { ChatSession } from "./session";
 import { Sources } from "./sources";
+import { neverRan } from "./steps";
 import { type TextKey, useTranslate } from "./texts";
-import { copyText, Notice, Turn, type TurnActions, UnsentTurn } from "./turn";
+import { COPIED_MS, copyText, Notice, Turn, type TurnActions, UnsentTurn } from "./turn";
 import { dismissUpload, type Upload, upload, uploads } from "./uploads";
 import { VirtualList } from "./virtual_list";
 import { recordingsOf, retryVoice, sendRecording, stopPlaying, type VoiceOfRun } from "./voice";
@@ -22,7 +23,6 @@ interface Props {
   session: ChatSession;
   chat: Chat;
   composer: preact.RefObject<ComposerHandle>;
-  /** What was dropped or said before the chat was there. */
   onMenu: () => void;
   announce: (text: string) => void;
 }
@@ -121,14 +121,15 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
   useEscape("answer", running ? stop : null);
   useEffect(() => stopPlaying, []);
 
+  const copied = useRef(new WeakMap<HTMLElement, ReturnType<typeof setTimeout>>());
   const onClick = async (event: MouseEvent) => {
     const button = (event.target as Element).closest<HTMLElement>("[data-copy]");
     if (!button) return;
     const code = button.closest(".code")?.querySelector("code")?.textContent ?? "";
     if (!(await copyText(code))) return;
-    const label = button.textContent;
+    clearTimeout(copied.current.get(button));
     button.textContent = t("copied");
-    setTimeout(() => (button.textContent = label), 1500);
+    copied.current.set(button, setTimeout(() => (button.textContent = t("copyCode")), COPIED_MS));
   };
 
   const shownRun = open === null ? undefined : transcript.runs[transcript.index.get(open) ?? -1];
@@ -189,12 +190,12 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
             render={(row, place) =>
               "run" in row ? (
                 <Turn
-                  chat={chat}
                   run={row.run}
                   before={transcript.runs[place - 1]}
                   phase={phaseOf(row.run, transcript)}
                   voice={voices.get(row.run.id)}
                   sourcesOpen={open === row.run.id}
+                  untouched={neverRan(row.run, transcript.runs)}
                   actions={actions}
                 />
               ) : (
@@ -292,7 +293,6 @@ function StateChip({ state, onReconnect, announce }: { state: StreamState; onRec
 function Documents({ chat, work, onClose }: { chat: Chat; work: readonly Upload[]; onClose: () => void }) {
   const t = useTranslate();
   const files = chat.files ?? [];
-  const icon: IconName = "sources";
   return (
     <section class="documents" aria-label={t("documentsTitle")}>
       <div class="documents-head">
@@ -307,7 +307,7 @@ function Documents({ chat, work, onClose }: { chat: Chat; work: readonly Upload[
       <ul>
         {files.map((file, i) => (
           <li key={`${file.name} ${i}`} class="with-icon">
-            <Icon name={icon} />
+            <Icon name="sources" />
             <bdi>{file.name}</bdi>
           </li>
         ))}

@@ -95,6 +95,14 @@ export function sourcesOf(run: Run): FoundSource[] | null {
   return null;
 }
 
+/** Whether a run was taken out of the queue: it ended before one that had its turn earlier did. */
+export function neverRan(run: Run, runs: readonly Run[]): boolean {
+  return (
+    run.outcome === "cancelled" && run.steps.length === 0 &&
+    runs.some((other) => other.seq < run.seq && (other.outcome === null || other.lastSeq > run.lastSeq))
+  );
+}
+
 /** From the message, or from when its turn came, to its newest step. */
 export function tookOf(run: Run, before: Run | undefined): number | null {
   const last = run.steps.at(-1);

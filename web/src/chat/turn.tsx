@@ -1,13 +1,13 @@
 // One message of the user with what came of it.
 import { Component } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { directionOf, language } from "../shared/appearance";
 import { clock, duration, moment, number } from "../shared/i18n";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { answerOf, type Phase, type Run, type Unsent } from "../stream";
 import { Activities } from "./activity";
 import { Answer } from "./answer";
-import type { Chat } from "./chats";
 import { sourcesOf, tookOf } from "./steps";
 import { t, useTranslate } from "./texts";
 import { playing, type Recorded, toggle, type VoiceOfRun } from "./voice";
@@ -20,12 +20,13 @@ export interface TurnActions {
 }
 
 interface Props {
-  chat: Chat;
   run: Run;
   before: Run | undefined;
   phase: Phase;
   voice: VoiceOfRun | undefined;
   sourcesOpen: boolean;
+  /** It never had its turn. */
+  untouched: boolean;
   actions: TurnActions;
 }
 
@@ -34,8 +35,8 @@ export class Turn extends Component<Props> {
   override shouldComponentUpdate(next: Props) {
     const now = this.props;
     return (
-      next.run !== now.run || next.phase !== now.phase || next.voice !== now.voice || next.chat.kind !== now.chat.kind ||
-      next.sourcesOpen !== now.sourcesOpen || next.actions !== now.actions
+      next.run !== now.run || next.phase !== now.phase || next.voice !== now.voice ||
+      next.sourcesOpen !== now.sourcesOpen || next.untouched !== now.untouched || next.actions !== now.actions
     );
   }
 
@@ -44,7 +45,7 @@ export class Turn extends Component<Props> {
   }
 }
 
-function Drawn({ chat, run, before, phase, voice, sourcesOpen, actions }: Props) {
+function Drawn({ run, before, phase, voice, sourcesOpen, untouched, actions }: Props) {
   const t = useTranslate();
   const running = phase === "running";
   const ended = run.outcome !== null;
@@ -52,14 +53,14 @@ function Drawn({ chat, run, before, phase, voice, sourcesOpen, actions }: Props)
   const spoken = run.text === "" || voice !== undefined;
   const heard = spoken ? run.steps.find((step) => step.type === "TranscriptStep")?.text : undefined;
   const question = run.text || heard || "";
-  const untouched = run.outcome === "cancelled" && run.steps.length === 0;
   return (
     <article class="turn" aria-busy={running}>
       <div class="ask">
         <h2 class="hidden">{t("you")}</h2>
-        <div class={phase === "waiting" ? "bubble faded" : "bubble"} dir="auto">
+        <div class={phase === "waiting" ? "bubble faded" : "bubble"} {...(question && { dir: "auto" })}>
           {spoken && (
-            <div class="voice-line">
+            // Its direction is the page's, and says nothing of what was said.
+            <div class="voice-line" dir={directionOf(language.get())}>
               {voice?.question ? <Player audio={voice.question} label={t("playRecording")} /> : <Icon name="mic" />}
               {!heard && <span class="faint">{t("voiceMessage")}</span>}
             </div>
@@ -113,14 +114,14 @@ function Drawn({ chat, run, before, phase, voice, sourcesOpen, actions }: Props)
               {t(untouched ? "removed" : "stopped")}
             </div>
           )}
-          {ended && !untouched && <ReplyTools chat={chat} run={run} before={before} text={text} voice={voice} sourcesOpen={sourcesOpen} actions={actions} />}
+          {ended && !untouched && <ReplyTools run={run} before={before} text={text} voice={voice} sourcesOpen={sourcesOpen} actions={actions} />}
         </div>
       )}
     </article>
   );
 }
 
-function ReplyTools({ chat, run, before, text, voice, sourcesOpen, actions }: Omit<Props, "phase"> & { text: string | null }) {
+function ReplyTools({ run, before, text, voice, sourcesOpen, actions }: Omit<Props, "phase" | "untouched"> & { text: string | null }) {
   const sources = sourcesOf(run);
   const took = tookOf(run, before);
   const usage = run.usage;
@@ -134,7 +135,7 @@ function ReplyTools({ chat, run, before, text, voice, sourcesOpen, actions }: Om
       )}
       {voice?.answer && <Player audio={voice.answer} label={t("playAnswer")} />}
       {text && <CopyTool text={text} label={t("copyAnswer")} />}
-      {run.outcome !== "failed" && chat && <Tool icon="retry" label={t("retryHint")} onClick={() => actions.retry(run)} />}
+      {run.outcome !== "failed" && <Tool icon="retry" label={t("retryHint")} onClick={() => actions.retry(run)} />}
       <span class="faint meta">
         {took !== null && <span title={t("took", { time: duration(took) })}>{duration(took)}</span>}
         {usage && (
@@ -230,12 +231,17 @@ function Tool({ icon, label, text, onClick, hover }: { icon: IconName; label: st
   );
 }
 
+/** How long it is said that something was copied. */
+export const COPIED_MS = 1500;
+
 function CopyTool({ text, label, hover }: { text: string; label: string; hover?: boolean }) {
-  const [copied, setCopied] = useState(false);
+  const [copied, setCopied] = useState(0);
+  useEffect(() => {
+    const timer = copied && setTimeout(() => setCopied(0), COPIED_MS);
+    return () => clearTimeout(timer);
+  }, [copied]);
   const copy = async () => {
-    if (!(await copyText(text))) return;
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
+    if (await copyText(text)) setCopied((times) => times + 1);
   };
   return <Tool icon={copied ? "check" : "copy"} label={copied ? t("copied") : label} onClick={copy} {...(hover && { hover })} />;
 }
