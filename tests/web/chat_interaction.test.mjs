@@ -124,6 +124,22 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await page.locator("[data-copy]", { hasText: "Copy code" }).waitFor();
   });
 
+  journey("what is deleted is asked about with the focus on Cancel, and the focus comes back", async (page) => {
+    await say(page, "quick, hello");
+    await ended(page, 1);
+    await page.locator(".entry").hover();
+    const options = page.locator(".entry button");
+    await options.click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await until(async () => (await page.evaluate(() => document.activeElement.textContent)) === "Cancel", "the focus on Cancel");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog", { state: "detached" });
+    assert.equal(await options.evaluate((button) => button === document.activeElement), true);
+    await page.keyboard.press("/");
+    await isFocused(page, "Message");
+    assert.equal(await page.inputValue("#message"), "");
+  });
+
   journey("an agent that is half written is given up only when that is confirmed", async (page) => {
     await page.click(".answerer.add");
     await page.waitForSelector("dialog .form");

@@ -235,11 +235,9 @@ function Menu({ label, children }: { label: string; children: preact.ComponentCh
       {open && (
         <div
           class="menu-list"
-          onClick={() => {
-            // What comes now gives the focus back to what has it.
-            whole.current?.querySelector("button")?.focus();
-            setOpen(false);
-          }}
+          // What comes now gives the focus back to what had it.
+          onClickCapture={() => whole.current?.querySelector("button")?.focus()}
+          onClick={() => setOpen(false)}
         >
           {children}
         </div>
