@@ -14,7 +14,7 @@
 #include "net/await_reply.h"
 #include "net/body_stream.h"
 #include "net/console_feed.h"
-#include "net/history_memory.h"
+#include "net/places.h"
 
 namespace parlance::net {
 namespace {
@@ -45,14 +45,15 @@ asio::awaitable<Result<EventPage>> read_page(Core& core, const SessionId& sessio
   co_return co_await reply_of<Result<EventPage>>(std::move(start));
 }
 
-/// A whole log as JSON Lines, read while it is sent. What is recorded meanwhile is not in it.
+/// A whole log as JSON Lines, read while it is sent: a page at a time, so that no more of it is in
+/// memory. What is recorded meanwhile is not in it.
 class LogBody final : public BodyStream {
  public:
-  LogBody(Core& core, SessionId session, EventSeq last)
+  LogBody(Core& core, SessionId session, EventSeq last, Places::Place place)
       : core_(core.shared_from_this()),
         session_(std::move(session)),
         last_(last),
-        held_(std::make_unique<HistoryMemory>(core)) {}
+        place_(std::move(place)) {}
 
   std::optional<std::uint64_t> length() const override { return std::nullopt; }
 
@@ -71,9 +72,8 @@ class LogBody final : public BodyStream {
       console::append_event(lines, event);
       lines += '\n';
     }
-    // Erased meanwhile: there is no more.
-    if (page->events.empty()) after_ = last_;
-    held_->set(lines.size());
+    // No piece would say that this was all.
+    if (lines.empty()) co_return Error{Errc::not_found, "the log was erased while it was sent"};
     co_return lines;
   }
 
@@ -82,8 +82,17 @@ class LogBody final : public BodyStream {
   const SessionId session_;
   const EventSeq last_;
   EventSeq after_ = 0;
-  std::unique_ptr<HistoryMemory> held_;
+  const Places::Place place_;
 };
+
+Problem too_many(const Places& places, std::string_view what) {
+  Problem problem{.status = 503,
+                  .detail = fmt::format("{} {} being sent, which is the most at once; try again "
+                                        "when one has ended",
+                                        places.most(), what)};
+  problem.retry_after = std::chrono::seconds(5);
+  return problem;
+}
 
 /// A parameter that is a number of at least `least`.
 std::variant<std::optional<std::uint64_t>, Problem> number(const RequestTarget& target,
@@ -125,12 +134,12 @@ std::variant<ReadEvents, Problem> page_range(const RequestTarget& target) {
   return range;
 }
 
-HttpResponse download(Core& core, SessionId session, EventSeq last) {
+HttpResponse download(Core& core, SessionId session, EventSeq last, Places::Place place) {
   HttpResponse response{.content_type = "application/jsonl; charset=utf-8"};
   // The characters of a session's id need no quoting there.
   response.headers.emplace_back("Content-Disposition",
                                 fmt::format("attachment; filename=\"{}.jsonl\"", session.text));
-  response.stream = std::make_shared<LogBody>(core, std::move(session), last);
+  response.stream = std::make_shared<LogBody>(core, std::move(session), last, std::move(place));
   return response;
 }
 
@@ -145,24 +154,26 @@ asio::awaitable<HttpResponse> read_log(Core& core, const HttpRequest& request) {
     co_return to_response(*problem, request.id);
   }
   ReadEvents range = std::get<ReadEvents>(parsed);
-  if (format == "jsonl") {
+  const bool whole = format == "jsonl";
+  if (whole) {
     range = {};
     range.from_end = true;
     range.events_max = 1;
   }
-  if (const auto refusal = too_much_is_read(core, "logs")) {
-    co_return to_response(*refusal, request.id);
+  Places& places = whole ? core.shared().log_downloads : core.shared().log_pages;
+  Places::Place place = places.take();
+  if (place == nullptr) {
+    co_return to_response(too_many(places, whole ? "whole logs are" : "pages of logs are"),
+                          request.id);
   }
   const Result<EventPage> page = co_await read_page(core, session, range);
   if (!page) co_return to_response(dialects::to_problem(page.error()), request.id);
   if (page->last.seq == 0) {
     co_return to_response({.status = 404, .detail = "this session has no log"}, request.id);
   }
-  if (format == "jsonl") co_return download(core, session, page->last.seq);
+  if (whole) co_return download(core, session, page->last.seq, std::move(place));
   HttpResponse response{.body = console::page_json(session, page->last.seq, page->events)};
-  const auto held = std::make_shared<HistoryMemory>(core);
-  held->add(response.body.size());
-  response.until_written = held;
+  response.until_written = std::move(place);
   co_return response;
 }
 

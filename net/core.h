@@ -27,6 +27,7 @@
 #include "net/due_wheel.h"
 #include "net/fanout.h"
 #include "net/options.h"
+#include "net/places.h"
 #include "net/readiness.h"
 
 namespace parlance::net {
@@ -60,6 +61,8 @@ struct Shared {
   const std::shared_ptr<const auth::AccessTokens> access_tokens;  ///< Of the KISS stack.
   ConnectionLimits limits;
   std::shared_ptr<ConsoleFeed> console;  ///< Never null.
+  Places log_downloads{4};               ///< Whole logs that consoles are being sent.
+  Places log_pages{16};                  ///< Pages of logs likewise.
   std::atomic<std::size_t> refusals{0};  ///< Connections being told that there are too many.
   std::vector<Core*> cores;
 };

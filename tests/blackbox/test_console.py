@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 
 from harness import PATIENCE, ROOT, SANITIZE, Absent, fetch, wait_until
+from platform_api import Api
 
 KEY = "a-key-of-the-console"
 CLIENT_KEY = "a-key-of-a-client"
@@ -74,6 +75,40 @@ class Events:
     def close(self):
         self.file.close()
         self.socket.close()
+
+
+class Download:
+    """A whole log on a plain socket of small buffers, so that a server stops where its reader does."""
+
+    def __init__(self, server, session):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(("127.0.0.1", server.port))
+        self.socket.sendall(f"GET /console/api/sessions/{session}/log?format=jsonl HTTP/1.1\r\n"
+                            f"Host: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+        self.answer = http.client.HTTPResponse(self.socket)
+        self.answer.begin()
+
+    def close(self):
+        self.answer.close()
+        self.socket.close()
+
+
+@pytest.fixture(name="long_log")
+def fixture_long_log(world):
+    """A server, and a session of it whose log no socket holds."""
+    server = world.server({"console": {"key": KEY}, "limits": {
+        "message_bytes_max": "4MiB", "body_bytes_max": "8MiB", "history_bytes_total_max": "8MiB"}},
+        world.upstream())
+    api = Api(server)
+    session = api.session()
+    for i in range(4):
+        answer = fetch(server.port, "POST", f"/chat/{session['id']}/messages",
+                       {"message": f"{i} " + "x" * 3_500_000, "message_id": f"m{i}"})
+        assert answer.status == 202, answer
+        wait_until(lambda: not state(server)["runs"]["total"], "it is answered")
+    return server, session["id"]
 
 
 # ---- The pages ----
@@ -332,6 +367,37 @@ def test_a_log_comes_as_json_lines(server):
     events = [json.loads(line) for line in answer.text.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert len(answer.body) > 500_000
+
+
+def test_downloads_are_limited_and_take_nothing_from_clients(long_log):
+    server, session = long_log
+    reading = [Download(server, session) for _ in range(4)]
+    assert [one.answer.status for one in reading] == [200] * 4
+    refused = console(server, f"/console/api/sessions/{session}/log?format=jsonl")
+    assert refused.status == 503
+    assert "4 whole logs" in refused.json["detail"] and refused.headers["Retry-After"]
+    # More than clients' budget is on its way to consoles; a page of the log is read all the same.
+    assert fetch(server.port, "GET", "/history/other").status == 200
+    assert console(server, f"/console/api/sessions/{session}/log?limit=1").status == 200
+    reading[0].close()
+
+    def there_is_room():
+        one = Download(server, session)
+        one.close()
+        return one.answer.status == 200
+    wait_until(there_is_room, "a place is free again")
+    for one in reading[1:]:
+        one.close()
+
+
+def test_a_download_of_a_log_that_is_erased_breaks_off(long_log):
+    server, session = long_log
+    download = Download(server, session)
+    assert download.answer.status == 200
+    assert Api(server).delete(f"/session/{session}").status == 204
+    with pytest.raises(http.client.IncompleteRead):
+        download.answer.read()
+    download.close()
 
 
 @pytest.mark.parametrize("query, told", [
