@@ -102,6 +102,8 @@ Registry::Registry() {
           "Connections closed at the write-queue limit.");
   counter(m.input_refused, "parlance_input_refused_total",
           "Requests and frames answered with a client error.");
+  counter(m.console_refused, "parlance_console_refused_total",
+          "Requests with a wrong key of the operator's console.");
   counter(m.http_requests, "parlance_http_requests_total", "HTTP requests.");
   counter(m.frames_received, "parlance_frames_received_total", "WebSocket messages received.");
   counter(m.frames_sent, "parlance_frames_sent_total", "WebSocket and SSE events sent.");

@@ -74,6 +74,7 @@ struct Metrics {
   Counter connections_refused;   ///< Over the limit of connections.
   Counter slow_readers_dropped;  ///< Closed at the write-queue limit.
   Counter input_refused;         ///< Requests and frames answered with a client error.
+  Counter console_refused;       ///< Of those, requests with a wrong key of the console.
   Counter http_requests;
   Counter frames_received;
   Counter frames_sent;

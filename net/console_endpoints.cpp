@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "dialects/console.h"
 #include "dialects/step_stream.h"
 #include "net/await_reply.h"
@@ -171,6 +172,7 @@ asio::awaitable<HttpResponse> read_log(Core& core, const HttpRequest& request) {
   if (page->last.seq == 0) {
     co_return to_response({.status = 404, .detail = "this session has no log"}, request.id);
   }
+  log::info("console reads a log session={} whole={}", session.text, whole);
   if (whole) co_return download(core, session, page->last.seq, std::move(place));
   HttpResponse response{.body = console::page_json(session, page->last.seq, page->events)};
   response.until_written = std::move(place);
@@ -191,6 +193,7 @@ asio::awaitable<HttpResponse> stop(Core& core, const HttpRequest& request) {
   };
   const Status status = co_await reply_of<Status>(std::move(start));
   if (!status) co_return to_response(dialects::to_problem(status.error()), request.id);
+  log::info("console stopped a run session={}", session.text);
   co_return HttpResponse{.body = R"({"status":"cancelled"})"};
 }
 

@@ -533,6 +533,7 @@ std::optional<HttpResponse> HttpConnection::check_credentials(Incoming& incoming
                     "configuration, or as PARLANCE_CONSOLE_KEY in the environment");
     }
     if (authentication.admits_console(authorization)) return std::nullopt;
+    if (!bearer_token(authorization).empty()) metrics::get().console_refused.add();
     return refuse(401, "the console's key is needed: Authorization: Bearer <console key>");
   }
   const std::string_view protocols = is_websocket(endpoint)

@@ -400,6 +400,28 @@ def test_a_download_of_a_log_that_is_erased_breaks_off(long_log):
     download.close()
 
 
+def test_what_the_key_did_is_in_the_log_without_texts(world):
+    server = world.server({"console": {"key": KEY}}, world.upstream(script=SLOW))
+    say(server, "a", "a secret question")
+    wait_until(lambda: state(server)["runs"]["total"] == 1, "it runs")
+    console(server, "/console/api/sessions/a/stop", "POST", {"message_id": "m1"})
+    console(server, "/console/api/sessions/a/log")
+    console(server, "/console/api/sessions/a/log?format=jsonl")
+    for line in ("console stopped a run session=a",
+                 "console reads a log session=a whole=false",
+                 "console reads a log session=a whole=true"):
+        wait_until(lambda line=line: line in server.log(), line)
+    assert "a secret question" not in server.log()
+
+
+def test_wrong_keys_are_counted(world):
+    server = world.server({"console": {"key": KEY}})
+    fetch(server.port, "GET", "/console/api/state", headers={"Authorization": f"Bearer {KEY}x"})
+    fetch(server.port, "GET", "/console/api/state")
+    assert console(server, "/console/api/state").status == 200
+    assert server.metric("console_refused_total") == 1
+
+
 @pytest.mark.parametrize("query, told", [
     ("limit=0", "`limit`"), ("limit=x", "`limit`"), ("before=0", "`before`"),
     ("after=-1", "`after`"), ("before=2&after=1", "not both"), ("format=xml", "`format`")])
