@@ -103,7 +103,10 @@ std::chrono::milliseconds ProviderGate::open_for() {
 
 ProviderGate::Reading ProviderGate::read() {
   const MutexLock lock(mutex_);
-  return {waiters_.size(), state_, time_left()};
+  const std::chrono::milliseconds left = time_left();
+  // The next call will be let in, though it did not come yet.
+  const bool over = state_ == State::open && left.count() == 0;
+  return {waiters_.size(), over ? State::half_open : state_, left};
 }
 
 std::chrono::milliseconds ProviderGate::time_left() const {

@@ -216,4 +216,12 @@ TEST_CASE("a gate tells how many wait, and how its breaker is") {
   CHECK(failing.gate->read().open_for == 3s);
 }
 
+TEST_CASE("a breaker whose time is over is read as half open before anybody calls") {
+  Fixture f;
+  f.fail(3);
+  f.now += 5s;
+  CHECK(f.gate->read().state == ProviderGate::State::half_open);
+  CHECK(f.gate->read().open_for == 0ms);
+}
+
 }  // namespace parlance::llm
