@@ -43,6 +43,7 @@ class Writer {
     value ? real(*value) : null();
   }
   void null() { writer_.Null(); }
+  void number(std::uint64_t value) { writer_.Uint64(value); }
   void text(std::string_view value) {
     writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
   }
@@ -144,7 +145,8 @@ void write(Writer& w, const Provider& provider) {
 void write(Writer& w, const StorageView& storage) {
   w.object([&] {
     w.member("file_bytes", storage.file_bytes);
-    w.member("log_bytes", storage.log_bytes);
+    w.key("log_bytes");
+    storage.log_bytes ? w.number(*storage.log_bytes) : w.null();
     w.member("memory_bytes", storage.memory_bytes);
     w.member("compaction_pending_bytes", storage.compaction_pending_bytes);
     w.member("compactions_running", storage.compactions_running);

@@ -146,7 +146,7 @@ void ConsoleFeed::sample() {
            metrics::quantile_between((*before).*histogram, now.*histogram, share).value_or(kNone);
   };
   const double store_bytes =
-      storage_ ? static_cast<double>(storage_->file_bytes + storage_->log_bytes) : 0;
+      storage_ ? static_cast<double>(storage_->file_bytes + storage_->log_bytes.value_or(0)) : 0;
   // In the order of kSeries.
   const double values[] = {m.runs_active.value(),
                            m.model_calls_in_flight.value(),

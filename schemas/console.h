@@ -93,9 +93,9 @@ struct ProviderView {
 const char* to_string(ProviderView::Breaker breaker) noexcept;
 
 struct StorageView {
-  std::uint64_t file_bytes = 0;    ///< Sorted files.
-  std::uint64_t log_bytes = 0;     ///< The write-ahead log.
-  std::uint64_t memory_bytes = 0;  ///< Recent writes that are in memory, too.
+  std::uint64_t file_bytes = 0;                 ///< Sorted files.
+  std::optional<std::uint64_t> log_bytes = {};  ///< The write-ahead log, if known.
+  std::uint64_t memory_bytes = 0;               ///< Recent writes that are in memory, too.
   std::uint64_t compaction_pending_bytes = 0;
   std::uint64_t compactions_running = 0;
   std::uint64_t disk_free_bytes = 0;

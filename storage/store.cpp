@@ -333,6 +333,7 @@ Result<SessionImage> Store::load(const SessionId& session, std::size_t tail_byte
 
 Result<StorageView> Store::usage() const {
   StorageView view;
+  view.refuses_writes = refuses_writes();
   const auto total = [this](const std::string& property, std::uint64_t& out) {
     return db_->GetAggregatedIntProperty(property, &out);
   };
@@ -344,18 +345,18 @@ Result<StorageView> Store::usage() const {
       !db_->GetIntProperty(Properties::kNumRunningCompactions, &view.compactions_running)) {
     return Error{Errc::unavailable, "asking the store how much it takes: it does not know"};
   }
+  // Listing them needs the directory; what else is known is wanted most where that is in trouble.
   rocksdb::VectorLogPtr logs;
-  if (const rocksdb::Status status = db_->GetSortedWalFiles(logs); !status.ok()) {
-    return to_error(status, "asking the store for its logs");
+  if (db_->GetSortedWalFiles(logs).ok()) {
+    view.log_bytes = 0;
+    for (const auto& log : logs) *view.log_bytes += log->SizeFileBytes();
   }
-  for (const auto& log : logs) view.log_bytes += log->SizeFileBytes();
   std::error_code error;
   const std::filesystem::space_info disk = std::filesystem::space(db_->GetName(), error);
   if (!error) {
     view.disk_free_bytes = disk.available;
     view.disk_bytes = disk.capacity;
   }
-  view.refuses_writes = refuses_writes();
   return view;
 }
 

@@ -69,6 +69,14 @@ TEST_CASE("what a provider costs is told with its currency") {
   CHECK(json::view(cost["currency"]) == "EUR");
 }
 
+TEST_CASE("a size of the write-ahead log that the store does not know is null") {
+  State state = some_state();
+  state.storage = StorageView{.log_bytes = std::nullopt};
+  CHECK(parsed(to_json(state))["storage"]["log_bytes"].IsNull());
+  state.storage->log_bytes = 7;
+  CHECK(parsed(to_json(state))["storage"]["log_bytes"].GetInt() == 7);
+}
+
 TEST_CASE("what is not known yet of the storage is left out") {
   State state = some_state();
   CHECK_FALSE(parsed(to_json(state)).HasMember("storage"));

@@ -782,7 +782,19 @@ TEST_CASE("a store tells how much it takes") {
   const auto after = f.store->usage();
   REQUIRE(after.has_value());
   CHECK(after->memory_bytes > before->memory_bytes);
-  CHECK(after->log_bytes >= before->log_bytes + 200'000);
+  CHECK(after->log_bytes.value() >= before->log_bytes.value() + 200'000);
+}
+
+TEST_CASE("a store whose directory cannot be listed still tells that it refuses writes") {
+  Fixture f;
+  REQUIRE_FALSE(append_on_full_disk(*f.store).has_value());
+  const std::filesystem::path away = f.directory.path() + "-away";
+  std::filesystem::rename(f.directory.path(), away);
+  const auto view = f.store->usage();
+  std::filesystem::rename(away, f.directory.path());
+  REQUIRE(view.has_value());
+  CHECK(view->refuses_writes);
+  CHECK_FALSE(view->log_bytes.has_value());
 }
 
 }  // namespace

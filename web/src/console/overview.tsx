@@ -224,7 +224,7 @@ function StoragePanel({ now }: { now: State }) {
       {storage && (
         <Facts facts={[
           [t("files"), bytes(storage.file_bytes)],
-          [t("writeAhead"), bytes(storage.log_bytes)],
+          [t("writeAhead"), storage.log_bytes === null ? "–" : bytes(storage.log_bytes)],
           [t("inMemory"), bytes(storage.memory_bytes)],
           [t("compaction"), <>{bytes(storage.compaction_pending_bytes)} <span class="faint">{t("compacting", { n: storage.compactions_running })}</span></>],
           [t("syncTime"), sample?.sync_p50_ms && sample.sync_p95_ms ? t("syncValue", { median: brief(sample.sync_p50_ms), high: brief(sample.sync_p95_ms) }) : "–"],

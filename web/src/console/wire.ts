@@ -48,7 +48,8 @@ export interface Provider {
 
 export interface Storage {
   file_bytes: number;
-  log_bytes: number;
+  /** Null where it cannot be told. */
+  log_bytes: number | null;
   memory_bytes: number;
   compaction_pending_bytes: number;
   compactions_running: number;
