@@ -133,6 +133,7 @@ void write(Writer& w, const Provider& provider) {
     w.member("open_for_ms", std::int64_t{view.open_for.count()});
     w.member("answered", view.answered);
     w.member("failed", view.failed);
+    w.member("cancelled", view.cancelled);
     w.member("tokens_in", view.tokens_in);
     w.member("tokens_out", view.tokens_out);
     w.member("first_text_ms", provider.first_text_ms);

@@ -173,8 +173,9 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
   ~Call() override {
     stop_waiting();
     if (!running_) return;
-    upstream().provider->cancel(id_);
-    if (upstream().meter) upstream().meter->cancelled();
+    const ModelUsage used = upstream().provider->cancel(id_);
+    if (upstream().meter) upstream().meter->cancelled(used);
+    count(used);
   }
 
   void begin() {
@@ -235,15 +236,15 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
       upstream().meter->answered(std::chrono::steady_clock::now() - try_started_, answer.usage);
     }
     permit_.end(ProviderGate::Outcome::served);
-    metrics::get().model_tokens_in.add(static_cast<double>(answer.usage.tokens_in));
-    metrics::get().model_tokens_out.add(static_cast<double>(answer.usage.tokens_out));
+    count(answer.usage);
     const std::unique_ptr<Call> self = dispatcher_.release(call);
     sink_.on_finished(call, std::move(answer));
   }
 
   void on_failed(CallId /*call*/, ModelFailure failure) override {
     running_ = false;
-    if (upstream().meter) upstream().meter->failed();
+    if (upstream().meter) upstream().meter->failed(failure.usage);
+    count(failure.usage);
     // A request that is refused for its own sake says that the provider works.
     permit_.end(failure.retryable ? ProviderGate::Outcome::failed : ProviderGate::Outcome::served);
     if (answering_) {
@@ -264,6 +265,11 @@ class ModelDispatcher::Impl::Call final : public ModelSink {
 
  private:
   Upstream& upstream() { return dispatcher_.upstreams_[at_]; }
+
+  static void count(const ModelUsage& used) {
+    metrics::get().model_tokens_in.add(static_cast<double>(used.tokens_in));
+    metrics::get().model_tokens_out.add(static_cast<double>(used.tokens_out));
+  }
 
   void run() {
     ++tries_;

@@ -483,11 +483,12 @@ void OfflineProvider::start(CallId call, std::shared_ptr<const ModelRequest> req
   go_on_later(call, state);
 }
 
-void OfflineProvider::cancel(CallId call) {
+ModelUsage OfflineProvider::cancel(CallId call) {
   const auto found = calls_.find(call);
-  if (found == calls_.end()) return;
+  if (found == calls_.end()) return {};
   loop_.cancel_timer(found->second->timer);
   calls_.erase(found);
+  return {};
 }
 
 void OfflineProvider::go_on_later(CallId call, Call& state) {

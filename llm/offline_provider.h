@@ -25,7 +25,7 @@ class OfflineProvider final : public Provider {
   ~OfflineProvider() override;
 
   void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) override;
-  void cancel(CallId call) override;
+  ModelUsage cancel(CallId call) override;
 
  private:
   struct Call;

@@ -49,6 +49,8 @@ class OpenAiProvider::Call final : public http::TransferHandler {
     arm();
   }
 
+  const ModelUsage& usage() const { return answer_.usage(); }
+
   /// No callback comes after this. A call that is inside one of its callbacks lives until the end
   /// of that.
   static void end(std::unique_ptr<Call> call) {
@@ -255,6 +257,7 @@ class OpenAiProvider::Call final : public http::TransferHandler {
 
   void fail(ModelFailure failure) {
     failure.retry_after = retry_after_;
+    failure.usage = answer_.usage();
     std::unique_ptr<Call> self = provider_.release(id_);
     stop();
     sink_.on_failed(id_, std::move(failure));
@@ -367,8 +370,12 @@ void OpenAiProvider::start(CallId call, std::shared_ptr<const ModelRequest> requ
   running.start(std::move(http));
 }
 
-void OpenAiProvider::cancel(CallId call) {
-  if (auto found = release(call)) Call::end(std::move(found));
+ModelUsage OpenAiProvider::cancel(CallId call) {
+  auto found = release(call);
+  if (found == nullptr) return {};
+  const ModelUsage used = found->usage();
+  Call::end(std::move(found));
+  return used;
 }
 
 std::string_view OpenAiProvider::tools_of(const ModelRequest& request) {

@@ -27,7 +27,7 @@ class OpenAiProvider final : public Provider {
   ~OpenAiProvider() override;
 
   void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) override;
-  void cancel(CallId call) override;
+  ModelUsage cancel(CallId call) override;
 
  private:
   class Call;

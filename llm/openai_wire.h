@@ -95,6 +95,9 @@ class AnswerAssembler {
 
   const UpstreamError& error() const { return error_; }
 
+  /// The usage that has come, if the answer ends here.
+  const ModelUsage& usage() const { return answer_.usage; }
+
   /// The answer. Only once the upstream said that it is complete, and after `flush`.
   ModelAnswer take();
 

@@ -22,6 +22,7 @@ struct ModelFailure {
   std::string detail;      ///< A sentence for people: provider, what happened. No secret.
   bool retryable = false;  ///< Another try may succeed (429, 5xx, connection, time-out).
   std::optional<std::chrono::milliseconds> retry_after;  ///< As the upstream asked.
+  ModelUsage usage = {};  ///< What it had told of tokens by then; usually nothing.
 };
 
 /// Hears one or more calls. For each call: any number of on_text, then exactly one of on_finished
@@ -42,7 +43,8 @@ class Provider {
   /// Begins a call. Callbacks come later, never from inside `start`.
   virtual void start(CallId call, std::shared_ptr<const ModelRequest> request, ModelSink& sink) = 0;
   /// Ends a call without a further callback; the upstream connection is closed. Unknown: no effect.
-  virtual void cancel(CallId call) = 0;
+  /// Returns what it had told of tokens by then; usually nothing.
+  virtual ModelUsage cancel(CallId call) = 0;
 };
 
 }  // namespace parlance::llm

@@ -20,22 +20,32 @@ void ProviderMeter::wrote_first(Time after) noexcept {
 }
 
 void ProviderMeter::answered(Time after, const ModelUsage& usage) noexcept {
-  in_flight_.fetch_sub(1, kRelaxed);
+  ended(usage);
   answered_.fetch_add(1, kRelaxed);
   answer_us_.fetch_add(microseconds(after), kRelaxed);
-  tokens_in_.fetch_add(usage.tokens_in, kRelaxed);
-  tokens_out_.fetch_add(usage.tokens_out, kRelaxed);
 }
 
-void ProviderMeter::failed() noexcept {
-  in_flight_.fetch_sub(1, kRelaxed);
+void ProviderMeter::failed(const ModelUsage& usage) noexcept {
+  ended(usage);
   failed_.fetch_add(1, kRelaxed);
+}
+
+void ProviderMeter::cancelled(const ModelUsage& usage) noexcept {
+  ended(usage);
+  cancelled_.fetch_add(1, kRelaxed);
+}
+
+void ProviderMeter::ended(const ModelUsage& usage) noexcept {
+  in_flight_.fetch_sub(1, kRelaxed);
+  tokens_in_.fetch_add(usage.tokens_in, kRelaxed);
+  tokens_out_.fetch_add(usage.tokens_out, kRelaxed);
 }
 
 void ProviderMeter::read(ProviderView& out) const noexcept {
   out.in_flight = in_flight_.load(kRelaxed);
   out.answered = answered_.load(kRelaxed);
   out.failed = failed_.load(kRelaxed);
+  out.cancelled = cancelled_.load(kRelaxed);
   out.tokens_in = tokens_in_.load(kRelaxed);
   out.tokens_out = tokens_out_.load(kRelaxed);
   out.first_texts = first_texts_.load(kRelaxed);

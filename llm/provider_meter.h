@@ -24,17 +24,21 @@ class ProviderMeter {
   /// The first delta of a try, `after` its begin.
   void wrote_first(Time after) noexcept;
   void answered(Time after, const ModelUsage& usage) noexcept;
-  void failed() noexcept;
-  void cancelled() noexcept { in_flight_.fetch_sub(1, kRelaxed); }
+  /// `usage`: what was told before.
+  void failed(const ModelUsage& usage) noexcept;
+  void cancelled(const ModelUsage& usage) noexcept;
 
   void read(ProviderView& out) const noexcept;
 
  private:
   static constexpr auto kRelaxed = std::memory_order_relaxed;
 
+  void ended(const ModelUsage& usage) noexcept;
+
   std::atomic<std::uint64_t> in_flight_{0};
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<std::uint64_t> failed_{0};
+  std::atomic<std::uint64_t> cancelled_{0};
   std::atomic<std::uint64_t> tokens_in_{0};
   std::atomic<std::uint64_t> tokens_out_{0};
   std::atomic<std::uint64_t> first_texts_{0};

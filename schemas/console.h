@@ -81,14 +81,15 @@ struct ProviderView {
   Breaker breaker = Breaker::none;
   std::chrono::milliseconds open_for{0};  ///< What is left of that.
   // Since the start of the node:
-  std::uint64_t answered = 0;  ///< Calls.
-  std::uint64_t failed = 0;    ///< Tries.
-  std::uint64_t tokens_in = 0;
+  std::uint64_t answered = 0;   ///< Calls.
+  std::uint64_t failed = 0;     ///< Tries.
+  std::uint64_t cancelled = 0;  ///< Tries; calls that waited for a place are not among them.
+  std::uint64_t tokens_in = 0;  ///< Those that the provider told, rarely of what was not answered.
   std::uint64_t tokens_out = 0;
   std::uint64_t first_texts = 0;                 ///< Tries that came to a first delta...
   std::chrono::microseconds first_text_time{0};  ///< ...and how long that took, all together.
   std::chrono::microseconds answer_time{0};      ///< Of all `answered`.
-  std::optional<Cost> cost = {};  ///< Of its tokens; nothing where no prices are known.
+  std::optional<Cost> cost = {};  ///< Of these tokens; nothing where no prices are known.
 };
 const char* to_string(ProviderView::Breaker breaker) noexcept;
 

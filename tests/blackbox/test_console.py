@@ -230,6 +230,8 @@ def test_a_run_appears_with_its_session_and_stops(world):
     assert (stopped.status, stopped.json) == (200, {"status": "cancelled"})
     wait_until(lambda: state(server)["runs"]["total"] == 0, "the run is gone")
     assert log_types(server, "a")[-1] == "run_ended"
+    provider = state(server)["providers"][0]
+    assert (provider["answered"], provider["failed"], provider["cancelled"]) == (0, 0, 1)
     again = console(server, "/console/api/sessions/a/stop", "POST", {"message_id": "m1"})
     assert again.status == 404
 

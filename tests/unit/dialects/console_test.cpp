@@ -69,6 +69,15 @@ TEST_CASE("what a provider costs is told with its currency") {
   CHECK(json::view(cost["currency"]) == "EUR");
 }
 
+TEST_CASE("calls that were cancelled are told beside those that failed") {
+  State state = some_state();
+  state.providers[0].view.failed = 2;
+  state.providers[0].view.cancelled = 3;
+  const auto told = parsed(to_json(state));
+  CHECK(told["providers"][0]["failed"].GetInt() == 2);
+  CHECK(told["providers"][0]["cancelled"].GetInt() == 3);
+}
+
 TEST_CASE("a size of the write-ahead log that the store does not know is null") {
   State state = some_state();
   state.storage = StorageView{.log_bytes = std::nullopt};

@@ -24,7 +24,10 @@ class FakeProvider final : public Provider {
     ++starts;
     running[call] = &sink;
   }
-  void cancel(CallId call) override { cancels += static_cast<int>(running.erase(call)); }
+  ModelUsage cancel(CallId call) override {
+    cancels += static_cast<int>(running.erase(call));
+    return told;
+  }
 
   void text(CallId call, std::string_view delta) { running.at(call)->on_text(call, delta); }
   void finish(CallId call) {
@@ -36,11 +39,12 @@ class FakeProvider final : public Provider {
             std::optional<std::chrono::milliseconds> retry_after = {}) {
     ModelSink* sink = running.at(call);
     running.erase(call);
-    sink->on_failed(call, {Errc::unavailable, "it failed", retryable, retry_after});
+    sink->on_failed(call, {Errc::unavailable, "it failed", retryable, retry_after, told});
   }
 
   int starts = 0;
   int cancels = 0;
+  ModelUsage told;  ///< Of calls that do not finish.
   std::unordered_map<CallId, ModelSink*> running;
 };
 
@@ -483,12 +487,41 @@ TEST_CASE("a provider's tokens cost what its prices say") {
   CHECK(view.cost->currency == "EUR");
 }
 
-TEST_CASE("a cancelled call is no longer in flight") {
+TEST_CASE("a cancelled call is no longer in flight, and counted with what was told of it") {
   Fixture f({upstream_options("a")});
   f.start(1);
   REQUIRE(f.runs(1));
+  f.fakes[0]->told = {3, 4};
   f.dispatcher->cancel(1);
-  CHECK(f.view().at(0).in_flight == 0);
+  const ProviderView view = f.view().at(0);
+  CHECK(view.in_flight == 0);
+  CHECK(view.cancelled == 1);
+  CHECK(view.tokens_in == 3);
+  CHECK(view.tokens_out == 4);
+}
+
+TEST_CASE("a call that is cancelled before it has a place is none of its provider's") {
+  ProviderOptions options = upstream_options("a");
+  options.in_flight_max = 1;
+  Fixture f({options});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  f.start(2);
+  f.settle();
+  f.dispatcher->cancel(2);
+  CHECK(f.view().at(0).cancelled == 0);
+}
+
+TEST_CASE("tokens of a call that failed midway are counted as far as they were told") {
+  Fixture f({upstream_options("a")});
+  f.start(1);
+  REQUIRE(f.runs(1));
+  f.fakes[0]->text(1, "so far");
+  f.fakes[0]->told = {3, 4};
+  f.fakes[0]->fail(1);
+  CHECK(f.view().at(0).failed == 1);
+  CHECK(f.view().at(0).tokens_in == 3);
+  CHECK(f.view().at(0).tokens_out == 4);
 }
 
 TEST_CASE("providers are viewed in the order of the configuration, named ones last") {

@@ -216,6 +216,26 @@ TEST_CASE("cancelling a call closes the upstream's connection and says nothing m
   CHECK(f.sink.deltas <= 2);
 }
 
+/// Some upstreams tell the usage so far with every chunk.
+const std::string usage_so_far = text_event("one") + usage_event(3, 1);
+
+TEST_CASE("cancelling a call returns the usage that was told before") {
+  Fixture f([](int, const std::string&) {
+    return Reply{{stream_head() + usage_so_far, text_event("two")}, Reply::Then::stall};
+  });
+  f.start();
+  REQUIRE(run_until(f.io, [&] { return f.sink.deltas == 2; }));
+  CHECK(f.provider->cancel(1) == ModelUsage{3, 1});
+  CHECK(f.provider->cancel(1) == ModelUsage{});
+}
+
+TEST_CASE("a stream cut midway fails with the usage that was told before") {
+  Fixture f([](int, const std::string&) {
+    return Reply{{stream_head() + usage_so_far}, Reply::Then::close};
+  });
+  CHECK(f.failure().usage == ModelUsage{3, 1});
+}
+
 TEST_CASE("a call may be cancelled before it has begun, and twice") {
   Fixture f([](int, const std::string&) { return Reply{{}, Reply::Then::stall}; });
   f.start();

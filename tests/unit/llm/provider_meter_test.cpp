@@ -20,8 +20,8 @@ TEST_CASE("a try is in flight until it ends, however it does") {
   for (int i = 0; i < 3; ++i) meter.begun();
   CHECK(read(meter).in_flight == 3);
   meter.answered(1s, {});
-  meter.failed();
-  meter.cancelled();
+  meter.failed({});
+  meter.cancelled({});
   CHECK(read(meter).in_flight == 0);
 }
 
@@ -44,9 +44,27 @@ TEST_CASE("times and tokens of answers are added up") {
 TEST_CASE("a failed try is no answer") {
   ProviderMeter meter;
   meter.begun();
-  meter.failed();
+  meter.failed({});
   CHECK(read(meter).failed == 1);
   CHECK(read(meter).answered == 0);
+}
+
+TEST_CASE("a cancelled try is neither an answer nor a failure") {
+  ProviderMeter meter;
+  meter.begun();
+  meter.cancelled({});
+  CHECK(read(meter).cancelled == 1);
+  CHECK(read(meter).failed == 0);
+  CHECK(read(meter).answered == 0);
+}
+
+TEST_CASE("tokens that were told before an end count, whichever it is") {
+  ProviderMeter meter;
+  for (int i = 0; i < 2; ++i) meter.begun();
+  meter.failed({1, 2});
+  meter.cancelled({10, 20});
+  CHECK(read(meter).tokens_in == 11);
+  CHECK(read(meter).tokens_out == 22);
 }
 
 }  // namespace parlance::llm

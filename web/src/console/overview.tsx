@@ -179,6 +179,7 @@ function ProviderRow({ provider }: { provider: Provider }) {
       <td class="num">{time(provider.answer_ms)}</td>
       <td class="num">{number(provider.answered)}</td>
       <td class="num">{number(provider.failed)}</td>
+      <td class="num">{number(provider.cancelled)}</td>
       <td class="num">{number(provider.tokens_in)} / {number(provider.tokens_out)}</td>
       <td class="num">{provider.cost ? money(provider.cost) : <span title={t("noPrices")}>–</span>}</td>
     </tr>
@@ -192,7 +193,7 @@ function Providers({ providers }: { providers: Provider[] }) {
       <Table label={t("providers")} head={[
         t("provider"), t("inFlight"), t("queue"), t("breaker"),
         <span title={t("lastMinute")}>{t("firstText")}</span>, <span title={t("lastMinute")}>{t("wholeAnswer")}</span>,
-        t("calls"), t("failedTries"), t("tokens"), t("cost"),
+        t("calls"), t("failedTries"), t("cancelled"), <span title={t("tokensNote")}>{t("tokens")}</span>, <span title={t("tokensNote")}>{t("cost")}</span>,
       ]}>
         {providers.map((provider, i) => <ProviderRow key={i} provider={provider} />)}
       </Table>

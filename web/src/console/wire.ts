@@ -37,12 +37,13 @@ export interface Provider {
   open_for_ms: number;
   answered: number;
   failed: number;
+  cancelled: number;
   tokens_in: number;
   tokens_out: number;
   /** Of the last minute; null when there was no call. */
   first_text_ms: number | null;
   answer_ms: number | null;
-  /** Since the start of the node; null where its prices are not known. */
+  /** Of those tokens, which are those that the provider told; null where its prices are not known. */
   cost: { amount: number; currency: string } | null;
 }
 
