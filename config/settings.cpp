@@ -171,8 +171,14 @@ bool read_keys(Section& root, net::Options& net, const Environment& environment)
 std::string_view problem_with_console_key(std::string_view key,
                                           const std::vector<std::string>& api_keys) {
   if (const std::string_view wrong = problem_with_client_key(key); !wrong.empty()) return wrong;
+  const bool ascii = std::all_of(key.begin(), key.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (!ascii) return "holds a character beyond ASCII, which a browser does not send";
   if (key.size() < net::kConsoleKeyBytesMin) {
     return "is too short: 16 characters at least, better 32 random ones";
+  }
+  if (key.size() > net::kConsoleKeyBytesMax) {
+    return "is too long: 512 characters at most, for a header that carries it";
   }
   if (std::find(api_keys.begin(), api_keys.end(), key) != api_keys.end()) {
     return "is one of the clients' keys, who must not be able to open the console";
@@ -185,13 +191,18 @@ void read_console(Section& root, net::Options& net, const Environment& environme
   constexpr const char* kVariable = "PARLANCE_CONSOLE_KEY";
   Section section = root.section("console");
   const char* const name = section.has("key_file") ? "key_file" : "key";
+  const std::size_t before = root.problem_count();
   std::string key = read_secret(section, "key", "key_file", environment);
+  const bool told = root.problem_count() != before;
+  const bool given = section.has(name);
   section.finish();
   const std::string variable = environment(kVariable);
   const bool instead = !variable.empty();
   if (instead) key = variable;
-  if (key.empty()) return;
-  const std::string_view wrong = problem_with_console_key(key, net.api_keys);
+  if (!instead && (told || !given)) return;
+  const std::string_view wrong = key.empty() && section.has("key_file")
+                                     ? "names no file, or one without a key; leave it out"
+                                     : problem_with_console_key(key, net.api_keys);
   if (wrong.empty()) {
     net.console_key = std::move(key);
   } else {
@@ -260,6 +271,10 @@ llm::TokenPrices read_prices(Section& provider) {
   constexpr double kMost = 1e6;
   llm::TokenPrices prices;
   Section section = provider.section("prices");
+  for (const char* const key : {"input", "output"}) {
+    if (section.has(key)) continue;
+    section.missing(key, "must be given: what a million tokens cost, 0 where they cost nothing");
+  }
   section.read("input", prices.input, 0, kMost);
   section.read("output", prices.output, 0, kMost);
   section.read("currency", prices.currency);
@@ -305,7 +320,7 @@ llm::ProviderOptions read_provider(Section& section, const Environment& environm
   section.read("breaker_failures", out.breaker_failures, 1, 1'000'000);
   section.read("breaker_open", out.breaker_open, 10ms, 1h);
   section.read("offline_token_delay", out.offline_token_delay, 0ms, 1min);
-  if (!section.is_empty("prices")) out.prices = read_prices(section);
+  if (section.has("prices")) out.prices = read_prices(section);
   section.finish();
   return out;
 }

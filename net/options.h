@@ -15,8 +15,9 @@ inline constexpr std::string_view kOpenToOthers =
     "can be reached from other machines and no API keys are configured: give `api_keys`, or write "
     "`auth: none` on purpose";
 
-/// What a key of the console has at least.
+/// What a key of the console has at least, and at most: it comes in a header.
 inline constexpr std::size_t kConsoleKeyBytesMin = 16;
+inline constexpr std::size_t kConsoleKeyBytesMax = 512;
 
 struct Options {
   // ---- What /healthz tells of the process ----

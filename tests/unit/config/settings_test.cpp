@@ -285,14 +285,29 @@ TEST_CASE("a provider's prices are read") {
 
 TEST_CASE("a price that is no number, and a currency that is no code, are problems") {
   const std::string place = "1: providers[0].prices.";
+  const std::string rest = ", output: 1}}]";
   for (const char* wrong : {"-1", "nan", "1e3", "0x10", "cheap", "1000001", "''"}) {
-    CHECK(Reading("providers: [{prices: {input: " + std::string(wrong) + "}}]").told() ==
+    CHECK(Reading("providers: [{prices: {input: " + std::string(wrong) + rest).told() ==
           Told{place + "input must be a number from 0 to 1000000"});
   }
   for (const char* wrong : {"usd", "US", "Euros", "''"}) {
-    CHECK(Reading("providers: [{prices: {currency: " + std::string(wrong) + "}}]").told() ==
-          Told{place + "currency must be a code of three capitals as in ISO 4217, such as USD"});
+    CHECK(
+        Reading("providers: [{prices: {input: 1, currency: " + std::string(wrong) + rest).told() ==
+        Told{place + "currency must be a code of three capitals as in ISO 4217, such as USD"});
   }
+}
+
+TEST_CASE("a price that is left out is a problem, not nothing") {
+  const std::string place = "1: providers[0].prices.";
+  const std::string wrong = " must be given: what a million tokens cost, 0 where they cost nothing";
+  CHECK(Reading("providers: [{prices: {input: 1}}]").told() == Told{place + "output" + wrong});
+  CHECK(Reading("providers: [{prices: {output: 1}}]").told() == Told{place + "input" + wrong});
+  for (const char* nothing : {"{}", "", "{currency: EUR}"}) {
+    INFO(nothing);
+    CHECK(Reading("providers: [{prices: " + std::string(nothing) + "}]").told() ==
+          Told{place + "input" + wrong, place + "output" + wrong});
+  }
+  CHECK(Reading("providers: [{prices: {input: 0, output: 0}}]").told().empty());
 }
 
 TEST_CASE("providers keep their order") {
@@ -561,6 +576,29 @@ TEST_CASE("a key of the console that is too short is a problem that does not sho
   CHECK(
       Reading("", {{"PARLANCE_CONSOLE_KEY", "short"}}).told() ==
       Told{"0: PARLANCE_CONSOLE_KEY is too short: 16 characters at least, better 32 random ones"});
+}
+
+TEST_CASE("a key of the console that no header or browser carries is a problem") {
+  const auto told = [](const std::string& key) {
+    return Reading("console: {key: " + key + "}").told();
+  };
+  CHECK(told(std::string(512, 'k')).empty());
+  CHECK(told(std::string(513, 'k')) ==
+        Told{"1: console.key is too long: 512 characters at most, for a header that carries it"});
+  CHECK(told("مفتاح-لوحة-التشغيل") ==
+        Told{"1: console.key holds a character beyond ASCII, which a browser does not send"});
+}
+
+TEST_CASE("an empty key of the console is a problem, not a console that nobody can open") {
+  CHECK(Reading("console: {key: ''}").told() == Told{"1: console.key is empty; leave it out"});
+  const std::string wrong = "1: console.key_file names no file, or one without a key; leave it out";
+  CHECK(Reading("console: {key_file: ''}").told() == Told{wrong});
+  const test::TempDir folder;
+  std::ofstream(folder / "key") << "\n";
+  CHECK(Reading("console: {key_file: " + (folder / "key") + "}").told() == Told{wrong});
+  CHECK(Reading("console: {}").told().empty());
+  CHECK(Reading("console: {key: '${NO_KEY}'}").told() ==
+        Told{"1: console.key names NO_KEY, which is not set"});
 }
 
 TEST_CASE("a client's key is none of the console") {
