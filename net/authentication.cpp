@@ -4,17 +4,10 @@
 #include <charconv>
 #include <optional>
 
+#include "net/header_list.h"
+
 namespace parlance::net {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                    [](char a, char b) { return lower(a) == lower(b); });
-}
 
 /// "host:port" or "[v6]:port"; the port is empty when there is none.
 struct Authority {

@@ -36,13 +36,24 @@ std::string_view content_type_of(std::string_view name) {
   return "application/octet-stream";
 }
 
+/// Takes what is before the first `separator` off `text`, and the separator.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::string_view part = text.substr(0, text.find(separator));
+  text.remove_prefix(std::min(part.size() + 1, text.size()));
+  return trimmed(part);
+}
+
 /// Whether an Accept-Encoding names gzip and gives it no weight, or one over zero.
 bool takes_gzip(std::string_view accept_encoding) {
   return any_item(accept_encoding, [](std::string_view item) {
-    const std::size_t semicolon = std::min(item.find(';'), item.size());
-    if (trimmed(item.substr(0, semicolon)) != "gzip") return false;
-    const std::string_view weight = trimmed(item.substr(std::min(semicolon + 1, item.size())));
-    return !weight.starts_with("q=0") || weight.find_first_of("123456789") < weight.size();
+    if (!equal_ignoring_case(take_until(item, ';'), "gzip")) return false;
+    while (!item.empty()) {
+      std::string_view weight = take_until(item, ';');
+      if (!equal_ignoring_case(take_until(weight, '='), "q")) continue;
+      weight = trimmed(weight);
+      return !weight.starts_with('0') || weight.find_first_of("123456789") < weight.size();
+    }
+    return true;
   });
 }
 

@@ -1,4 +1,5 @@
-// Headers whose value is a list with commas between the items. Pure.
+// Headers whose value is a list with commas between the items, and names whose case does not
+// matter. Pure.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,14 @@ inline std::string_view trimmed(std::string_view text) {
   while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
   while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
   return text;
+}
+
+inline bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [&](char a, char b) { return lower(a) == lower(b); });
 }
 
 /// True when `matches` says so of one item.

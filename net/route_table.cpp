@@ -16,6 +16,7 @@ struct Pattern {
 constexpr Pattern kPatterns[] = {
     {"GET", "/", Endpoint::about},
     {"GET", "/console", Endpoint::console_page},
+    {"GET", "/console/", Endpoint::console_page},
     {"GET", "/console/api/state", Endpoint::console_state},
     {"GET", "/console/api/events", Endpoint::console_events},
     {"GET", "/console/api/history", Endpoint::console_history},
@@ -59,18 +60,20 @@ constexpr Pattern kPatterns[] = {
     {"GET", "/api/v1/redoc", Endpoint::redoc},
 };
 
-/// Whether `path` is that of `target`; `name` is then what stands for its "*".
+/// Whether `path` is that of `target`; `name` is then what stands for its "*". After a slash at the
+/// end there is one more segment, which is empty; "/" has none.
 bool matches(std::string_view path, const RequestTarget& target, std::string& name) {
-  path.remove_prefix(1);
+  if (path == "/") return target.segments.empty();
   for (const std::string& segment : target.segments) {
     if (path.empty()) return false;
+    path.remove_prefix(1);
     const std::string_view expected = path.substr(0, path.find('/'));
     if (expected == "*") {
       name = segment;
     } else if (expected != segment) {
       return false;
     }
-    path.remove_prefix(std::min(expected.size() + 1, path.size()));
+    path.remove_prefix(expected.size());
   }
   return path.empty();
 }

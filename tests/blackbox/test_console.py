@@ -114,7 +114,7 @@ def fixture_long_log(world):
 # ---- The pages ----
 
 
-@pytest.mark.parametrize("path", ["/", "/console"])
+@pytest.mark.parametrize("path", ["/", "/console", "/console/"])
 def test_a_page_is_html_under_a_strict_policy(server, path):
     answer = fetch(server.port, "GET", path, headers=HTML)
     assert answer.status == 200

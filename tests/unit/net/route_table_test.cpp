@@ -48,6 +48,7 @@ TEST_CASE("every route is found") {
 
 TEST_CASE("every route of the pages and of the console is found") {
   CHECK(found("GET", "/console").endpoint == Endpoint::console_page);
+  CHECK(found("GET", "/console/").endpoint == Endpoint::console_page);
   CHECK(found("GET", "/assets/index-1.js").endpoint == Endpoint::asset);
   CHECK(found("GET", "/assets/index-1.js").name == "index-1.js");
   CHECK(found("GET", "/console/api/state").endpoint == Endpoint::console_state);

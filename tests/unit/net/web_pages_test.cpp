@@ -93,6 +93,24 @@ TEST_CASE("what a page loads is gzipped for who takes that") {
   CHECK(gzipped.body.size() < plain);
 }
 
+TEST_CASE("a weight of gzip counts in any case and among other parameters") {
+  HttpRequest request = request_for(Endpoint::asset, script_of(page(Endpoint::chat_page)));
+  const auto gzipped = [&](std::string_view accepted) {
+    request.accept_encoding = accepted;
+    return !header(net::web_page(request), "Content-Encoding").empty();
+  };
+  for (const char* yes :
+       {"GZIP", "gzip;q=1", "gzip ; Q = 0.5", "br, gzip;x=0;q=0.001", "gzip;x=1"}) {
+    INFO(yes);
+    CHECK(gzipped(yes));
+  }
+  for (const char* no : {"", "br", "gzip;q=0", "gzip;Q=0", "gzip;q=0.0;x=1", "gzip;x=1;q=0.000",
+                         "x-gzip2", "gzipped"}) {
+    INFO(no);
+    CHECK_FALSE(gzipped(no));
+  }
+}
+
 TEST_CASE("a page is no asset, and neither is what is not there") {
   for (const char* name : {"", "index.html", "console.html", "index.html.gz", "none.js"}) {
     INFO(name);
