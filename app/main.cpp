@@ -63,7 +63,8 @@ void print_welcome(const std::vector<std::string>& addresses) {
       "  curl -s http://{0}/chat/first/messages -H 'Content-Type: application/json' -d "
       "'{{\"message\": \"Hello!\"}}'\n"
       "  curl -s http://{0}/history/first\n"
-      "  WebSocket: ws://{0}/chat/first\n\nready\n",
+      "  WebSocket: ws://{0}/chat/first\n"
+      "  in a browser: http://{0}/\n\nready\n",
       at);
   std::fflush(stdout);
 }
