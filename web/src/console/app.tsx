@@ -4,7 +4,7 @@ import { language, theme, type Theme } from "../shared/appearance";
 import { possibleKey, refusalOf } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
-import { consoleKey, link, refused, run, state } from "./feed";
+import { consoleKey, link, refused, run, state, trouble } from "./feed";
 import { Log } from "./log";
 import { Overview } from "./overview";
 import { useTranslate } from "./texts";
@@ -101,11 +101,12 @@ function SignIn() {
 function Head() {
   const t = useTranslate();
   const how = useStore(link);
+  const why = useStore(trouble);
   const node = useStore(state)?.nodes[0];
   return (
     <header class="console-head">
       <h1><a href="#/">{t("app")} <span class="faint">{t("title")}</span></a></h1>
-      <span class={`state ${how}`} role="status"><span class="dot" aria-hidden="true" />{t(how)}</span>
+      <span class={`state ${how}`} role="status"><span class="dot" aria-hidden="true" />{t(how)}{how !== "live" && why !== null && <bdi>: {why}</bdi>}</span>
       {node && (
         <span class="head-node faint">
           <bdi>{node.version}</bdi> · <bdi>{node.environment}</bdi> · {t("uptime")} {long(node.uptime_s)}
@@ -135,6 +136,7 @@ export function App() {
     return () => {
       ended.abort();
       state.set(null);
+      trouble.set(null);
     };
   }, [key]);
   useEffect(() => {

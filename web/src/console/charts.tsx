@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { language, theme } from "../shared/appearance";
 import { clock, number } from "../shared/i18n";
 import { useStore } from "../shared/store";
-import { history } from "./feed";
+import { history, spanOf } from "./feed";
 import { useTranslate } from "./texts";
 import { brief, bytes } from "./units";
 import type { Series } from "./wire";
@@ -20,8 +20,6 @@ interface ChartProps {
 }
 
 const HEIGHT = 132;
-/** A server that has just started has that much of an hour before it. */
-const LEAST_S = 120;
 const COLOURS = ["--accent", "--code-title", "--warn"];
 
 const compact = (value: number) => number(value, { notation: "compact", maximumFractionDigits: value < 10 ? 1 : 0 });
@@ -30,10 +28,8 @@ const milliseconds = brief;
 
 const gappy = (series: Series) => series.endsWith("_ms");
 
-function spanOf(first: number | null, last: number | null): [number, number] {
-  const end = last ?? Date.now() / 1000;
-  return [Math.min(first ?? end, end - LEAST_S), end];
-}
+/** For a canvas, which is drawn from left to right: number and unit in the order of their language. */
+const isolated = (text: string) => `\u2068${text}\u2069`;
 
 function optionsOf(width: number, lines: Line[], format: (value: number) => string): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -47,12 +43,12 @@ function optionsOf(width: number, lines: Line[], format: (value: number) => stri
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "hour" } },
     padding: [8, 6, 0, 0],
     scales: {
-      x: { time: true, range: (_, first, last) => spanOf(first, last) },
+      x: { time: true, range: (chart) => spanOf(chart.data[0]) },
       y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, at) => at.map((second) => clock(second * 1000)) },
-      { ...axis, size: 58, space: 34, values: (_, values) => values.map((value) => format(value)) },
+      { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, at) => at.map((second) => isolated(clock(second * 1000))) },
+      { ...axis, size: 58, space: 34, values: (_, values) => values.map((value) => isolated(format(value))) },
     ],
     series: [
       {},

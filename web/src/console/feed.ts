@@ -2,6 +2,7 @@
 // key that was signed in with. A lost connection is made again, and the hour is read anew then.
 import { refusalOf, Refusal, send } from "../shared/http";
 import { kept, Store } from "../shared/store";
+import { readEvents } from "../stream/events";
 import { SERIES, type History, type Sample, type State } from "./wire";
 
 const keptKey = kept("parlance.console_key", () => sessionStorage);
@@ -15,27 +16,16 @@ export type Link = "connecting" | "live" | "offline";
 export const state = new Store<State | null>(null);
 export const history = new Store<History | null>(null);
 export const link = new Store<Link>("connecting");
+/** What the server said when it refused to be followed for now; null while it does not. */
+export const trouble = new Store<string | null>(null);
 /** Why the last sign-in was refused. */
 export const refused = new Store<Refusal | null>(null);
 
 const STEPS_MAX = 720;
+/** A server that has just started has that much of an hour before it. */
+const LEAST_S = 120;
 const SILENCE_MAX_MS = 20_000;
 const WAIT_MAX_MS = 15_000;
-
-/** Of a stream of server-sent events, the data of each; other fields are not looked at. */
-export class EventReader {
-  private rest = "";
-
-  /** The events that `text` completes. */
-  read(text: string): string[] {
-    const blocks = (this.rest + text).split("\n\n");
-    this.rest = blocks.pop()!;
-    return blocks.flatMap((block) => {
-      const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-      return lines.length === 0 ? [] : [lines.map((line) => line.slice(5).trimStart()).join("\n")];
-    });
-  }
-}
 
 /** `hour` with one step more, and no more than an hour of them. */
 export function extended(hour: History, sample: Sample): History {
@@ -43,6 +33,12 @@ export function extended(hour: History, sample: Sample): History {
   const last = <T>(list: T[], item: T) => [...list.slice(1 - STEPS_MAX), item];
   const series = Object.fromEntries(SERIES.map((name) => [name, last(hour.series[name], sample[name])])) as History["series"];
   return { step_ms: hour.step_ms, at_ms: last(hour.at_ms, sample.at_ms), series };
+}
+
+/** What a chart shows of the times `at`, in seconds: all. What uPlot proposes is years where there is one. */
+export function spanOf(at: ArrayLike<number>): [number, number] {
+  const end = at[at.length - 1] ?? Date.now() / 1000;
+  return [Math.min(at[0] ?? end, end - LEAST_S), end];
 }
 
 function show(next: State): void {
@@ -63,18 +59,15 @@ async function follow(token: string, signal: AbortSignal): Promise<void> {
       signal: AbortSignal.any([signal, silent.signal]),
     });
     if (!response.ok) throw await refusalOf(response);
-    const events = new EventReader();
-    const text = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    for (;;) {
-      const { done, value } = await text.read();
-      if (done) return;
+    const heard = () => {
       clearTimeout(timer);
       timer = setTimeout(() => silent.abort(), SILENCE_MAX_MS);
-      for (const event of events.read(value)) {
-        show(JSON.parse(event) as State);
-        link.set("live");
-        refused.set(null);
-      }
+    };
+    for await (const event of readEvents(response.body!, heard)) {
+      show(JSON.parse(event) as State);
+      link.set("live");
+      trouble.set(null);
+      refused.set(null);
     }
   } finally {
     clearTimeout(timer);
@@ -95,6 +88,7 @@ export async function run(token: string, signal: AbortSignal): Promise<void> {
         refused.set(error);
         return consoleKey.set(null);
       }
+      trouble.set(error instanceof Refusal ? error.message || null : null);
     }
     if (signal.aborted) return;
     link.set("offline");

@@ -6,10 +6,10 @@ import { Icon } from "../shared/icons";
 import { clock, duration, number } from "../shared/i18n";
 import { useStore } from "../shared/store";
 import { Charts } from "./charts";
-import { state, stop } from "./feed";
+import { history, state, stop } from "./feed";
 import { useTranslate } from "./texts";
 import { brief, bytes, long, money } from "./units";
-import type { Provider, Run, Session, State } from "./wire";
+import type { History, Provider, Run, Session, State } from "./wire";
 
 export function logAddress(session: string): string {
   return `#/session/${encodeURIComponent(session)}`;
@@ -203,11 +203,11 @@ function Providers({ providers }: { providers: Provider[] }) {
 
 // ---- What the node stands on ----
 
-function Facts({ facts }: { facts: [string, ComponentChildren][] }) {
+function Facts({ facts }: { facts: [ComponentChildren, ComponentChildren][] }) {
   return (
     <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
+      {facts.map(([name, value], i) => (
+        <div key={i}>
           <dt>{name}</dt>
           <dd>{value}</dd>
         </div>
@@ -216,9 +216,20 @@ function Facts({ facts }: { facts: [string, ComponentChildren][] }) {
   );
 }
 
+/** Of the step in which something was synced last; null when nothing was within the hour. */
+function lastSync(hour: History | null): { median: number; high: number } | null {
+  for (let i = (hour?.at_ms.length ?? 0) - 1; hour && i >= 0; --i) {
+    const median = hour.series.sync_p50_ms[i];
+    const high = hour.series.sync_p95_ms[i];
+    if (typeof median === "number" && typeof high === "number") return { median, high };
+  }
+  return null;
+}
+
 function StoragePanel({ now }: { now: State }) {
   const t = useTranslate();
-  const { storage, sample } = now;
+  const { storage } = now;
+  const sync = lastSync(useStore(history));
   return (
     <Panel title={t("storage")}>
       {storage?.refuses_writes && <p class="alarm" role="alert"><Icon name="warning" />{t("refusesWrites")}</p>}
@@ -228,7 +239,7 @@ function StoragePanel({ now }: { now: State }) {
           [t("writeAhead"), storage.log_bytes === null ? "–" : bytes(storage.log_bytes)],
           [t("inMemory"), bytes(storage.memory_bytes)],
           [t("compaction"), <>{bytes(storage.compaction_pending_bytes)} <span class="faint">{t("compacting", { n: storage.compactions_running })}</span></>],
-          [t("syncTime"), sample?.sync_p50_ms && sample.sync_p95_ms ? t("syncValue", { median: brief(sample.sync_p50_ms), high: brief(sample.sync_p95_ms) }) : "–"],
+          [<span title={t("lastOne")}>{t("syncTime")}</span>, sync ? t("syncValue", { median: brief(sync.median), high: brief(sync.high) }) : "–"],
           [t("diskFree"), t("diskOf", { free: bytes(storage.disk_free_bytes), all: bytes(storage.disk_bytes) })],
         ]} />
       )}
