@@ -41,7 +41,7 @@ function optionsOf(width: number, lines: Line[], format: (value: number) => stri
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "hour" } },
-    padding: [8, 6, 0, 0],
+    padding: [8, 26, 0, 0],
     scales: {
       x: { time: true, range: (chart) => spanOf(chart.data[0]) },
       y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] },
