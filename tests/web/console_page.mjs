@@ -78,7 +78,7 @@ async function picture(name) {
 
 async function signIn() {
   await page.goto(`${server}/console`);
-  await page.getByLabel("Console key").fill("not the console's key");
+  await page.getByLabel("Console key").fill("not-the-key-of-the-console");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByText("This is not the console’s key.").waitFor();
   await accessible("sign-in");
