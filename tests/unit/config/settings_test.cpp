@@ -300,12 +300,14 @@ TEST_CASE("a price that is no number, and a currency that is no code, are proble
 TEST_CASE("a price that is left out is a problem, not nothing") {
   const std::string place = "1: providers[0].prices.";
   const std::string wrong = " must be given: what a million tokens cost, 0 where they cost nothing";
-  CHECK(Reading("providers: [{prices: {input: 1}}]").told() == Told{place + "output" + wrong});
-  CHECK(Reading("providers: [{prices: {output: 1}}]").told() == Told{place + "input" + wrong});
+  const std::string no_input = place + "input" + wrong;
+  const std::string no_output = place + "output" + wrong;
+  CHECK(Reading("providers: [{prices: {input: 1}}]").told() == Told{no_output});
+  CHECK(Reading("providers: [{prices: {output: 1}}]").told() == Told{no_input});
   for (const char* nothing : {"{}", "", "{currency: EUR}"}) {
     INFO(nothing);
     CHECK(Reading("providers: [{prices: " + std::string(nothing) + "}]").told() ==
-          Told{place + "input" + wrong, place + "output" + wrong});
+          Told{no_input, no_output});
   }
   CHECK(Reading("providers: [{prices: {input: 0, output: 0}}]").told().empty());
 }
