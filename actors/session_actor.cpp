@@ -527,6 +527,26 @@ std::string SessionActor::name_of_answer(const RecordedEvent& answer) const {
   return derived_uuid7(answer.time, id_.text, answer.cursor.seq);
 }
 
+/// The message that ran without having left a trace, when another came to interrupt it, and whose
+/// end was not recorded any more; the end of the queue if there is none. That is in the order of
+/// the log.
+std::vector<SessionActor::Queued>::iterator SessionActor::find_interrupted(
+    const storage::SessionImage& image) {
+  EventSeq last_end = 0;
+  for (const RecordedEvent& recorded : image.events) {
+    if (is_terminal(recorded.event)) last_end = recorded.cursor.seq;
+  }
+  const auto interrupts = [](const Queued& q) { return q.on_busy == OnBusy::interrupt; };
+  const auto newest = std::find_if(queue_.rbegin(), queue_.rend(), interrupts);
+  if (newest == queue_.rend() || newest->seq < last_end) return queue_.end();
+  // One whose own interruption was recorded was next after that; else the oldest ran.
+  const auto earlier = std::find_if(std::next(newest), queue_.rend(), [&](const Queued& q) {
+    return interrupts(q) && q.seq < last_end;
+  });
+  const auto ran = earlier == queue_.rend() ? queue_.begin() : std::prev(earlier.base());
+  return ran->seq < newest->seq ? ran : queue_.end();
+}
+
 /// Goes on with what a crash, or a sleep before it ended, left unfinished.
 void SessionActor::go_on(storage::SessionImage& image) {
   if (queue_.empty()) return;
@@ -545,6 +565,7 @@ void SessionActor::go_on(storage::SessionImage& image) {
     first = std::find_if(queue_.begin(), queue_.end(),
                          [](const Queued& q) { return !q.steps.empty(); });
   }
+  if (first == queue_.end()) first = find_interrupted(image);
   const bool was_running = first != queue_.end();
   if (was_running) std::rotate(queue_.begin(), first, first + 1);
   // What came to interrupt is next, the last of it first, as it was before.

@@ -118,6 +118,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void begin(storage::SessionImage& image);
   void restore(storage::SessionImage& image);
   void note_last(const RecordedEvent& event);
+  std::vector<Queued>::iterator find_interrupted(const storage::SessionImage& image);
   void go_on(storage::SessionImage& image);
   void keep_text();
   void flush();

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "base/metrics.h"
+#include "schemas/codec.h"
 #include "tests/unit/actors/node.h"
 #include "tests/unit/base/seeded.h"
 #include "tests/unit/base/temp_dir.h"
@@ -640,6 +641,64 @@ TEST_CASE("messages that waited at a crash are answered after the restart, in or
   const auto log = log_of(node, "s");
   require_sound(log, 4);
   CHECK(told(log).back() == "completed d");
+}
+
+/// What a server that died left of the session "s": no run has a step or text.
+void leave_log(const std::string& directory, const std::vector<Event>& events,
+               std::optional<EventSeq> unfinished = {}) {
+  storage::Options options;
+  options.directory = directory;
+  const auto store = storage::Store::open(options);
+  REQUIRE(store.has_value());
+  std::vector<storage::AppendRequest> group(1);
+  group[0].session = {"s"};
+  group[0].unfinished = unfinished;
+  for (const Event& event : events) {
+    const auto* const message = std::get_if<MessageAccepted>(&event);
+    const std::string id = message == nullptr ? "" : message->message_id.text;
+    group[0].records.push_back({encode(event, {1}), id, {}});
+  }
+  REQUIRE((*store)->append(group).has_value());
+}
+
+MessageAccepted accepted(const char* id, OnBusy on_busy = OnBusy::queue) {
+  return {.message_id = {id}, .text = "hello", .on_busy = on_busy};
+}
+
+TEST_CASE("a run that left no trace is cancelled by what came to interrupt it before a crash") {
+  const TempDir directory;
+  leave_log(directory.path(), {accepted("a"), accepted("q"), accepted("b", OnBusy::interrupt)});
+  Node node(directory.path());
+  REQUIRE(node.tree().recover().has_value());
+  REQUIRE(node.sink.wait_for_ends("s", 3));
+  CHECK(told(node.sink.recorded("s")) == Told{"cancelled a", "FinalAnswerStep b", "completed b",
+                                              "FinalAnswerStep q", "completed q"});
+}
+
+TEST_CASE("what came to interrupt a run that has ended cancels no other after a crash") {
+  const TempDir directory;
+  leave_log(directory.path(),
+            {accepted("a"), accepted("q"), accepted("b", OnBusy::interrupt),
+             RunEnded{{"a"}, RunOutcome::cancelled, {}}},
+            2);
+  Node node(directory.path());
+  REQUIRE(node.tree().recover().has_value());
+  REQUIRE(node.sink.wait_for_ends("s", 2));
+  CHECK(told(node.sink.recorded("s")) ==
+        Told{"FinalAnswerStep b", "completed b", "FinalAnswerStep q", "completed q"});
+}
+
+TEST_CASE("what interrupted a run and was itself interrupted before a crash is cancelled") {
+  const TempDir directory;
+  leave_log(directory.path(),
+            {accepted("a"), accepted("q"), accepted("b", OnBusy::interrupt),
+             RunEnded{{"a"}, RunOutcome::cancelled, {}}, accepted("c", OnBusy::interrupt)},
+            2);
+  Node node(directory.path());
+  REQUIRE(node.tree().recover().has_value());
+  REQUIRE(node.sink.wait_for_ends("s", 3));
+  CHECK(told(node.sink.recorded("s")) == Told{"cancelled b", "FinalAnswerStep c", "completed c",
+                                              "FinalAnswerStep q", "completed q"});
 }
 
 TEST_CASE("without a call to recover, a message to the session goes on with what was left") {
