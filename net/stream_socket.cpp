@@ -133,11 +133,14 @@ Tick StreamSocket::close_time() const {
 
 bool StreamSocket::close_is_due() {
   if (!closing_) return false;
-  const Tick deadline = progress_ + close_time();
+  // Who still reads what was meant for it is waited for as ever; who was too slow is not.
+  const bool reads = !queue_.empty() && !overflowed_ && !core_.draining();
+  const Tick patience = reads ? core_.ticks_past(core_.options().write_timeout) : close_time();
+  const Tick deadline = progress_ + patience;
   if (core_.now() >= deadline) {
     core_.retire(*this);
   } else {
-    core_.schedule(*this, deadline);
+    core_.schedule(*this, std::min(deadline, core_.now() + close_time()));
   }
   return true;
 }
