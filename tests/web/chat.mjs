@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { until } from "./world.mjs";
 
 export const ENTER = "Enter";
@@ -11,6 +12,12 @@ export async function say(page, text) {
   await page.press("#message", ENTER);
 }
 
+/** That what `read` returns gets to be `wanted`; the assertion's own words where it does not. */
+export async function becomes(read, wanted, what) {
+  let found;
+  await until(async () => isDeepStrictEqual((found = await read()), wanted), what ?? "what is expected").catch(() => assert.deepEqual(found, wanted, what));
+}
+export const reads = (page, where, what) => until(async () => what.test(await page.innerText(where)), `${what} in ${where}`);
 export const state = (page) => page.locator(".state").getAttribute("data-state");
 export const inState = (page, wanted) => until(async () => (await state(page)) === wanted, `the state ${wanted}`);
 

@@ -36,7 +36,7 @@ describe("answers in the chat page", { concurrency: false }, () => {
   });
   after(() => world?.end());
   const journey = journeysOf(() => world);
-  const fromEnd = (page) => page.$eval(".scroller", (each) => each.scrollHeight - each.clientHeight - each.scrollTop);
+  const fromEnd = (page) => page.locator(".scroller").first().evaluate((each) => each.scrollHeight - each.clientHeight - each.scrollTop);
 
   journey("code is copied, links open beside the chat, and what is wide is reached by keyboard", async (page, context) => {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -44,7 +44,7 @@ describe("answers in the chat page", { concurrency: false }, () => {
     await ended(page, 1);
     await page.locator("[data-copy=code]").click();
     await until(async () => /^print\("wide/.test(await page.evaluate(() => navigator.clipboard.readText())), "the code in the clipboard");
-    const found = await page.$eval(".md", (md) => ({
+    const found = await page.locator(".md").first().evaluate((md) => ({
       link: [md.querySelector("a").target, md.querySelector("a").rel],
       start: md.querySelector("ol").start,
       code: [md.querySelector(".code").dir, md.querySelector("pre").tabIndex],
@@ -61,7 +61,7 @@ describe("answers in the chat page", { concurrency: false }, () => {
 
   journey("the least movement upward lets go of an answer that grows", async (page) => {
     await say(page, "an endless one");
-    await until(async () => (await page.$eval(".scroller", (each) => each.scrollHeight - each.clientHeight)) > 300, "more than is in view");
+    await until(async () => (await page.locator(".scroller").first().evaluate((each) => each.scrollHeight - each.clientHeight)) > 300, "more than is in view");
     await until(async () => (await fromEnd(page)) < 2, "the end in view");
     await page.mouse.move(700, 400);
     await page.mouse.wheel(0, -12);
@@ -73,7 +73,7 @@ describe("answers in the chat page", { concurrency: false }, () => {
   journey("what is selected in code that grows stays, and so does its place", async (page) => {
     await say(page, "much code");
     await answering(page, 2000);
-    const chosen = await page.$eval(".md pre", (pre) => {
+    const chosen = await page.locator(".md pre").first().evaluate((pre) => {
       const range = document.createRange();
       range.setStart(pre.querySelector("code").firstChild, 10);
       range.setEnd(pre.querySelector("code").firstChild, 60);
@@ -82,8 +82,8 @@ describe("answers in the chat page", { concurrency: false }, () => {
       pre.scrollLeft = 300;
       return { text: String(getSelection()), length: pre.textContent.length };
     });
-    await until(async () => (await page.$eval(".md pre", (pre) => pre.textContent.length)) > chosen.length + 500, "more code");
-    assert.deepEqual(await page.$eval(".md pre", (pre) => [String(getSelection()), pre.scrollLeft]), [chosen.text, 300]);
+    await until(async () => (await page.locator(".md pre").first().evaluate((pre) => pre.textContent.length)) > chosen.length + 500, "more code");
+    assert.deepEqual(await page.locator(".md pre").first().evaluate((pre) => [String(getSelection()), pre.scrollLeft]), [chosen.text, 300]);
   });
 
   journey("Home and End lead to the first and the last message of a long chat", async (page) => {
@@ -97,7 +97,7 @@ describe("answers in the chat page", { concurrency: false }, () => {
     await page.locator(".scroller").focus();
     await page.keyboard.press("Home");
     await page.locator(".said", { hasText: "Question 0 " }).waitFor();
-    await until(() => page.$eval(".scroller", (each) => each.scrollTop === 0), "the very beginning");
+    await until(() => page.locator(".scroller").first().evaluate((each) => each.scrollTop === 0), "the very beginning");
     await page.keyboard.press("End");
     await page.locator(".said", { hasText: "Question 119" }).waitFor();
     await until(async () => (await fromEnd(page)) < 2, "the very end");

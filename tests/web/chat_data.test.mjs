@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { answering, chatId, ended, ENTER, inState, isWholeIn, journeysOf, keptRuns, say, seen } from "./chat.mjs";
+import { answering, becomes, chatId, ended, ENTER, inState, isWholeIn, journeysOf, keptRuns, reads, say, seen } from "./chat.mjs";
 import { until, World } from "./world.mjs";
 
 const asks = async (page) => (await seen(page)).map((turn) => turn.ask);
-const reads = (page, where, what) => until(async () => what.test(await page.innerText(where)), `${what} in ${where}`);
 /** Deletes the chat that is open, from the list. */
 async function deleteOpen(page) {
   await page.locator(".entry.here").hover();
@@ -64,10 +63,10 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
       await say(page, "two");
       await ended(page, 2);
       await isWholeIn(world, page);
-      assert.equal(await page.locator(".entry").count(), 1);
+      await becomes(() => page.locator(".entry").count(), 1);
       await deleteOpen(page);
       await page.waitForSelector("dialog", { state: "detached" });
-      assert.equal(await page.locator(".entry").count(), 0);
+      await becomes(() => page.locator(".entry").count(), 0);
     });
   }
 
@@ -91,12 +90,12 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     world.door.unlock();
     await ended(page, 3);
     await isWholeIn(world, page);
-    assert.equal(await page.locator(".entry").count(), 1);
+    await becomes(() => page.locator(".entry").count(), 1);
     await page.keyboard.press("Control+Alt+KeyN");
     await until(async () => !chatId(page), "the new chat");
     await say(page, "another chat");
     await ended(page, 1);
-    assert.equal(await page.locator(".entry").count(), 2);
+    await becomes(() => page.locator(".entry").count(), 2);
   });
 
   journey("a chat that another tab deletes is told to be gone", async (page, context) => {
@@ -123,7 +122,7 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await (await told).finished();
     await page.locator(".entry", { hasText: "A trip" }).first().waitFor();
     await isWholeIn(world, page);
-    assert.match(await page.innerText(".entry.here"), /where to\?/);
+    await reads(page, ".entry.here", /where to\?/);
   });
 
   journey("an agent's chat is made once, although its first try was not heard of and had another text", async (page) => {
@@ -161,13 +160,13 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     const second = await hold(page, "**/documents", "POST");
     await drop(".conversation", "b.txt");
     await reads(page, ".documents", /Storing b\.txt/);
-    assert.match(await page.innerText(".documents .notice"), /a\.txt/);
+    await reads(page, ".documents .notice", /a\.txt/);
     second.release();
     await reads(page, ".head", /1 document/);
     await page.locator(".documents .notice button", { hasText: "Try again" }).click();
     await reads(page, ".head", /2 documents/);
     assert.equal(second.asked.at(-1).headers()["idempotency-key"], keys[0]);
-    assert.equal(await page.locator(".documents .notice").count(), 0);
+    await page.waitForSelector(".documents .notice", { state: "detached" });
   });
 
   journey("messages beyond the queue wait, and keep their order", async (page) => {
@@ -180,7 +179,7 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await page.press("#message", "Escape");
     await ended(page, 5);
     await isWholeIn(world, page);
-    assert.deepEqual(await asks(page), ["an endless one", "two", "three", "four", "five"]);
+    await becomes(() => asks(page), ["an endless one", "two", "three", "four", "five"]);
   });
 
   journey("a message that is removed on its way is not answered", async (page) => {
@@ -204,8 +203,8 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await world.call("POST", "/chat/of-another-browser/messages", { message: "said elsewhere" });
     await page.goto(`${world.url}/#/c/of-another-browser`);
     await ended(page, 1);
-    assert.deepEqual(await asks(page), ["said elsewhere"]);
-    assert.match(await page.innerText(".entry.here"), /said elsewhere/);
+    await becomes(() => asks(page), ["said elsewhere"]);
+    await reads(page, ".entry.here", /said elsewhere/);
     await page.goto(`${world.url}/#/c/nobody-was-here`);
     await reads(page, ".main", /This chat is not here[^]*It was deleted, or it belongs to another server/);
   });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { answering, chatId, ended, ENTER, inState, isWholeIn, journeysOf, keptRuns, say, seen, state } from "./chat.mjs";
+import { answering, becomes, chatId, ended, ENTER, inState, isWholeIn, journeysOf, keptRuns, reads, say, seen } from "./chat.mjs";
 import { axePath, stopBrowsers, until, World } from "./world.mjs";
 
 describe("the chat page", { concurrency: false }, () => {
@@ -16,6 +16,7 @@ describe("the chat page", { concurrency: false }, () => {
       { when: "broken", status: 400, error_message: "no such model" },
       { when: "endless", tokens: 100_000, token_ms: 20 },
       { when: "quick", text: "A quick answer.", token_ms: 0 },
+      { when: "tell me", tokens: 250, token_ms: 20 },
       { when: "moon", text: "It is 384,400 km away.", token_ms: 5 },
       { tokens: 100, token_ms: 20 },
     ]);
@@ -34,7 +35,7 @@ describe("the chat page", { concurrency: false }, () => {
     await page.reload();
     await until(async () => (await seen(page)).length === 1, "the message after the reload");
     assert.deepEqual(await isWholeIn(world, page), before);
-    assert.match(await page.innerText(".turn .meta"), /tokens/);
+    await reads(page, ".turn .meta", /tokens/);
   });
 
   journey("a reload in mid-answer loses nothing", async (page) => {
@@ -121,7 +122,7 @@ describe("the chat page", { concurrency: false }, () => {
     await say(page, "quick and kept");
     await say(page, "quick and taken back");
     await until(async () => (await page.locator(".turn .faded").count()) === 2, "two messages in the queue");
-    assert.equal(await page.getAttribute("#message", "placeholder"), "Write on; it is answered next");
+    await becomes(() => page.getAttribute("#message", "placeholder"), "Write on; it is answered next");
     await page.locator(".turn", { hasText: "taken back" }).getByRole("button", { name: "Take this message out" }).click();
     await until(async () => (await page.locator(".stopped", { hasText: "Taken out" }).count()) === 1, "the message out of the queue");
     await page.press("#message", "Escape");
@@ -130,7 +131,7 @@ describe("the chat page", { concurrency: false }, () => {
     assert.equal((await seen(page))[2].answer, "");
     await page.reload();
     await ended(page, 3);
-    assert.deepEqual((await seen(page)).map((turn) => turn.ask), ["an endless one first", "quick and kept", "quick and taken back"]);
+    await becomes(async () => (await seen(page)).map((turn) => turn.ask), ["an endless one first", "quick and kept", "quick and taken back"]);
   });
 
   journey("steps show the plan, the tool's arguments and its result", async (page) => {
@@ -144,10 +145,10 @@ describe("the chat page", { concurrency: false }, () => {
   journey("a failure says why, and the message can be edited and sent again", async (page) => {
     await say(page, "a broken one");
     await page.waitForSelector(".notice");
-    assert.match(await page.innerText(".notice"), /no such model|400/);
+    await reads(page, ".notice", /no such model|400/);
     await page.hover(".ask");
     await page.click(".ask [aria-label='Edit and send again']");
-    assert.equal(await page.inputValue("#message"), "a broken one");
+    await becomes(() => page.inputValue("#message"), "a broken one");
     await page.fill("#message", "a quick one");
     await page.press("#message", ENTER);
     await until(async () => (await seen(page))[1]?.answer === "A quick answer.", "the answer to the edited message");
@@ -186,10 +187,10 @@ describe("the chat page", { concurrency: false }, () => {
     await page.locator(".entry", { hasText: "Roses" }).hover();
     await page.locator(".entry", { hasText: "Roses" }).getByRole("button").click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    assert.match(await page.innerText("dialog"), /The server keeps its log/);
+    await reads(page, "dialog", /The server keeps its log/);
     await page.locator("dialog .danger").click();
     await until(async () => (await page.locator(".entry").count()) === 1, "one chat left");
-    assert.equal(await page.evaluate(() => indexedDB.databases().then((all) => all.length)), 1);
+    await becomes(() => page.evaluate(() => indexedDB.databases().then((all) => all.length)), 1);
   });
 
   journey("an answer runs no script, whatever is in it", async (page, context) => {
@@ -213,8 +214,8 @@ describe("the chat page", { concurrency: false }, () => {
 
   journey("in Arabic the page runs from right to left, and each message as it is written", async (page) => {
     await page.click(".sidebar-foot button[lang=ar]");
-    assert.equal(await page.getAttribute("html", "dir"), "rtl");
-    assert.equal(await page.getAttribute("html", "lang"), "ar");
+    await becomes(() => page.getAttribute("html", "dir"), "rtl");
+    await becomes(() => page.getAttribute("html", "lang"), "ar");
     await say(page, "مرحبا، كيف حالك؟ quick");
     await ended(page, 1);
     await say(page, "in English, quick");
@@ -243,7 +244,7 @@ describe("the chat page", { concurrency: false }, () => {
     await ended(page, 1);
     await page.click(".sources-button");
     await until(async () => (await page.locator(".source blockquote").count()) === 1, "the passage");
-    assert.match(await page.innerText(".sources"), /moon\.txt[\s\S]*384,400 km away from the earth/);
+    await reads(page, ".sources", /moon\.txt[\s\S]*384,400 km away from the earth/);
     await page.reload();
     await ended(page, 1);
     await page.click(".sources-button");
@@ -252,7 +253,7 @@ describe("the chat page", { concurrency: false }, () => {
     const broken = await files([["picture.png", [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1]]]);
     await page.dispatchEvent(".conversation", "drop", { dataTransfer: broken });
     await page.waitForSelector(".documents .notice");
-    assert.match(await page.innerText(".documents .notice"), /picture\.png/);
+    await reads(page, ".documents .notice", /picture\.png/);
     await isWholeIn(world, page);
   });
 
@@ -270,7 +271,7 @@ describe("the chat page", { concurrency: false }, () => {
     const { items } = await world.call("GET", "/api/v1/session");
     assert.equal(items[0].id, chatId(page));
     assert.equal(items[0].title, "quick, where to?");
-    assert.match(await page.innerText(".entry.here"), /Travel desk/);
+    await reads(page, ".entry.here", /Travel desk/);
 
     await page.click(".sidebar-foot .grow");
     await page.locator("dialog .answerer", { hasText: "Travel desk" }).click();
@@ -280,7 +281,7 @@ describe("the chat page", { concurrency: false }, () => {
     await page.getByLabel("Description", { exact: true }).fill("For trips");
     await page.locator("dialog .primary").click();
     await until(async () => /Somebody else has changed/.test(await page.innerText("dialog")), "the conflict");
-    assert.equal(await page.getByLabel("Prompt", { exact: true }).inputValue(), "Somebody was faster.");
+    await becomes(() => page.getByLabel("Prompt", { exact: true }).inputValue(), "Somebody was faster.");
     await page.getByLabel("Description", { exact: true }).fill("For trips");
     await page.locator("dialog .primary").click();
     await until(async () => (await world.call("GET", `/api/v1/agent/${id}`)).description === "For trips", "the change");
@@ -387,8 +388,8 @@ describe("the chat page of a server with keys", { concurrency: false }, () => {
       await inState(page, "live");
       await page.click("[aria-label='Sign out']");
       await page.waitForSelector("dialog[open] input[type=password]");
-      assert.equal(await page.locator(".entry").count(), 0);
-      assert.equal(await page.evaluate(() => sessionStorage.getItem("parlance.key")), null);
+      await becomes(() => page.locator(".entry").count(), 0);
+      await becomes(() => page.evaluate(() => sessionStorage.getItem("parlance.key")), null);
       assert.deepEqual(page.context().complaints, []);
     } finally {
       await world.end();
@@ -419,7 +420,7 @@ describe("voice in the chat page", { concurrency: false }, () => {
       world.door.unlock();
       await page.click("[aria-label='Send the recording again']");
       await ended(page, 1);
-      assert.deepEqual((await seen(page)).map(({ ask, answer }) => ({ ask, answer })), [{ ask: "how far is the moon", answer: "It is 384,400 km away." }]);
+      await becomes(async () => (await seen(page)).map(({ ask, answer }) => ({ ask, answer })), [{ ask: "how far is the moon", answer: "It is 384,400 km away." }]);
       await page.waitForSelector(".ask .player");
       await page.click(".turn-tools .player");
       await until(async () => /Pause|Play the answer/.test(await page.getAttribute(".turn-tools .player", "aria-label")), "the answer to be played");
