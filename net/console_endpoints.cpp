@@ -11,10 +11,10 @@
 
 #include "base/log.h"
 #include "dialects/console.h"
-#include "dialects/step_stream.h"
 #include "net/await_reply.h"
 #include "net/body_stream.h"
 #include "net/console_feed.h"
+#include "net/http_endpoints.h"
 #include "net/places.h"
 
 namespace parlance::net {
@@ -182,19 +182,9 @@ asio::awaitable<HttpResponse> read_log(Core& core, const HttpRequest& request) {
 // ---- Stopping a run ----
 
 asio::awaitable<HttpResponse> stop(Core& core, const HttpRequest& request) {
-  auto parsed = dialects::step_stream::parse_cancel_body(request.body);
-  if (const auto* problem = std::get_if<Problem>(&parsed)) {
-    co_return to_response(*problem, request.id);
-  }
-  const SessionId session{request.route.name};
-  CancelMessage& command = std::get<CancelMessage>(parsed);
-  auto start = [&core, &session, &command](actors::SessionGateway::StatusReply reply) {
-    core.gateway().cancel(session, std::move(command), std::move(reply));
-  };
-  const Status status = co_await reply_of<Status>(std::move(start));
-  if (!status) co_return to_response(dialects::to_problem(status.error()), request.id);
-  log::info("console stopped a run session={}", session.text);
-  co_return HttpResponse{.body = R"({"status":"cancelled"})"};
+  HttpResponse response = co_await cancel_run(core, request);
+  if (response.status == 200) log::info("console stopped a run session={}", request.route.name);
+  co_return response;
 }
 
 }  // namespace

@@ -101,13 +101,7 @@ void ConsoleFeed::on_tick() {
     sample();
     read_storage();
   }
-  if (readers_.load(std::memory_order_relaxed) > 0) gather();
-}
-
-bool ConsoleFeed::enter() {
-  if (readers_.fetch_add(1, std::memory_order_relaxed) < kReadersMax) return true;
-  leave();
-  return false;
+  if (readers_.taken() > 0) gather();
 }
 
 // ---- The last hour ----
@@ -303,7 +297,7 @@ void ConsoleFeed::publish() {
   state_at_ = Clock::now();
   gathered_ = {};
   for (Waiting& waiting : std::exchange(waiting_, {})) reply_to(std::move(waiting), state_);
-  if (readers_.load(std::memory_order_relaxed) == 0) return;
+  if (readers_.taken() == 0) return;
   const Frame frame = state_frame(*state_);
   for (Core* const each : shared_.cores) {
     asio::post(each->io(),

@@ -1,13 +1,12 @@
 // What the operator's console sees of this node: gathered from all cores once a second while a
 // console is open, and never more often, whoever reads it; and the last hour of the node's numbers
-// in a ring of fixed size, which goes on with nobody there.
+// in a ring of fixed size, which goes on with nobody there. Idle where no console's key is set.
 //
 // Owner: Shared. Thread: core 0's, but for what says otherwise; what is gathered travels there by
 // post. `mutex_` guards the ring alone, since other cores make texts of it.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +23,7 @@
 #include "base/metrics.h"
 #include "base/mutex.h"
 #include "dialects/console.h"
+#include "net/places.h"
 
 namespace parlance::net {
 
@@ -51,9 +51,8 @@ class ConsoleFeed : public std::enable_shared_from_this<ConsoleFeed> {
   void read_state(Core& core, std::function<void(Json)> reply);
   std::string history_json() const;
 
-  /// One more of those that are sent every state. False: there are kReadersMax.
-  bool enter();
-  void leave() noexcept { readers_.fetch_sub(1, std::memory_order_relaxed); }
+  /// A place among those that are sent every state.
+  Places::Place enter() { return readers_.take(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -96,7 +95,7 @@ class ConsoleFeed : public std::enable_shared_from_this<ConsoleFeed> {
   Shared& shared_;
   const Clock::time_point started_ = Clock::now();
   std::unique_ptr<Timer> timer_;
-  std::atomic<std::size_t> readers_{0};
+  Places readers_{kReadersMax};
   bool stopped_ = false;
 
   std::uint64_t ticks_ = 0;

@@ -24,13 +24,13 @@ Frame state_frame(std::string_view json) {
 }
 
 ConsoleStream::ConsoleStream(Core& core, ConsoleOpening& opening)
-    : StreamSocket(core, std::move(opening.fd), std::move(opening.permit), Wire::sse) {
+    : StreamSocket(core, std::move(opening.fd), std::move(opening.permit), Wire::sse),
+      place_(std::move(opening.place)) {
   core.enter(*this);
 }
 
 ConsoleStream::~ConsoleStream() {
   core().leave(*this);
-  core().shared().console->leave();
 }
 
 void ConsoleStream::begin(ConsoleOpening& opening) {

@@ -6,15 +6,17 @@
 #include <string>
 #include <string_view>
 
+#include "net/places.h"
 #include "net/stream_socket.h"
 
 namespace parlance::net {
 
-/// A request that was found good, and has entered the feed.
+/// A request that was found good.
 struct ConsoleOpening {
   UniqueFd fd;
   ConnectionPermit permit;
-  std::string head;  ///< Status line and headers of the answer, sent first.
+  Places::Place place;  ///< In the feed.
+  std::string head;     ///< Status line and headers of the answer, sent first.
 };
 
 /// Thread: the core.
@@ -38,6 +40,8 @@ class ConsoleStream final : public StreamSocket {
   void on_due() override;
   void on_overflow() override;
   void on_failed(const Error& error) override;
+
+  const Places::Place place_;
 };
 
 }  // namespace parlance::net

@@ -44,7 +44,7 @@ void Core::start() {
   readiness_->start(shared_from_this());
   timer_ = std::make_unique<Timer>(io_);
   sweep();
-  if (index_ == 0) shared_->console->start();
+  if (index_ == 0 && shared_->authentication.has_console()) shared_->console->start();
 }
 
 Tick Core::ticks(std::chrono::milliseconds time) const noexcept {

@@ -1,6 +1,5 @@
 #include "net/embedded_files.h"
 
-#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -36,27 +35,6 @@ std::string_view content_type_of(std::string_view name) {
   return "application/octet-stream";
 }
 
-/// Takes what is before the first `separator` off `text`, and the separator.
-std::string_view take_until(std::string_view& text, char separator) {
-  const std::string_view part = text.substr(0, text.find(separator));
-  text.remove_prefix(std::min(part.size() + 1, text.size()));
-  return trimmed(part);
-}
-
-/// Whether an Accept-Encoding names gzip and gives it no weight, or one over zero.
-bool takes_gzip(std::string_view accept_encoding) {
-  return any_item(accept_encoding, [](std::string_view item) {
-    if (!equal_ignoring_case(take_until(item, ';'), "gzip")) return false;
-    while (!item.empty()) {
-      std::string_view weight = take_until(item, ';');
-      if (!equal_ignoring_case(take_until(weight, '='), "q")) continue;
-      weight = trimmed(weight);
-      return !weight.starts_with('0') || weight.find_first_of("123456789") < weight.size();
-    }
-    return true;
-  });
-}
-
 }  // namespace
 
 EmbeddedFiles::EmbeddedFiles(std::span<const EmbeddedFile> files) {
@@ -68,7 +46,9 @@ EmbeddedFiles::EmbeddedFiles(std::span<const EmbeddedFile> files) {
 HttpResponse EmbeddedFiles::answer(std::string_view name, const HttpRequest& request,
                                    std::string_view policy) const {
   auto found = files_.find(std::string(name) + ".gz");
-  const bool gzip = found != files_.end() && takes_gzip(request.accept_encoding);
+  const bool gzip =
+      found != files_.end() &&
+      any_item(request.accept_encoding, [](std::string_view item) { return wants(item, "gzip"); });
   if (!gzip) found = files_.find(name);
   CHECK(found != files_.end());
   const Stored& file = found->second;

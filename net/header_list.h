@@ -21,6 +21,26 @@ inline bool equal_ignoring_case(std::string_view left, std::string_view right) {
                     [&](char a, char b) { return lower(a) == lower(b); });
 }
 
+/// Takes what is before the first `separator` off `text`, and the separator.
+inline std::string_view take_until(std::string_view& text, char separator) {
+  const std::string_view part = text.substr(0, text.find(separator));
+  text.remove_prefix(std::min(part.size() + 1, text.size()));
+  return trimmed(part);
+}
+
+/// Whether an item of an Accept or Accept-Encoding is `name`, and its weight is not zero (RFC 9110,
+/// 12.4.2: `gzip;q=0` is what the client does not want).
+inline bool wants(std::string_view item, std::string_view name) {
+  if (!equal_ignoring_case(take_until(item, ';'), name)) return false;
+  while (!item.empty()) {
+    std::string_view weight = take_until(item, ';');
+    if (!equal_ignoring_case(take_until(weight, '='), "q")) continue;
+    weight = trimmed(weight);
+    return !weight.starts_with('0') || weight.find_first_of("123456789") < weight.size();
+  }
+  return true;
+}
+
 /// True when `matches` says so of one item.
 template <class Matches>
 bool any_item(std::string_view list, Matches matches) {

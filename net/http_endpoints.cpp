@@ -189,21 +189,6 @@ asio::awaitable<HttpResponse> submit(Core& core, const HttpRequest& request) {
   co_return response;
 }
 
-asio::awaitable<HttpResponse> cancel(Core& core, const HttpRequest& request) {
-  auto parsed = step_stream::parse_cancel_body(request.body);
-  if (const auto* problem = std::get_if<Problem>(&parsed)) {
-    co_return to_response(*problem, request.id);
-  }
-  const SessionId session{request.route.name};
-  CancelMessage& command = std::get<CancelMessage>(parsed);
-  auto start = [&core, &session, &command](actors::SessionGateway::StatusReply reply) {
-    core.gateway().cancel(session, std::move(command), std::move(reply));
-  };
-  const Status status = co_await reply_of<Status>(std::move(start));
-  if (!status) co_return to_response(dialects::to_problem(status.error()), request.id);
-  co_return HttpResponse{.body = R"({"status":"cancelled"})"};
-}
-
 asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request,
                                         std::function<void()>& on_leave) {
   auto parsed = step_stream::parse_run_body(request.body, limits_of(core.options()));
@@ -229,6 +214,21 @@ asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request,
 }
 
 }  // namespace
+
+asio::awaitable<HttpResponse> cancel_run(Core& core, const HttpRequest& request) {
+  auto parsed = step_stream::parse_cancel_body(request.body);
+  if (const auto* problem = std::get_if<Problem>(&parsed)) {
+    co_return to_response(*problem, request.id);
+  }
+  const SessionId session{request.route.name};
+  CancelMessage& command = std::get<CancelMessage>(parsed);
+  auto start = [&core, &session, &command](actors::SessionGateway::StatusReply reply) {
+    core.gateway().cancel(session, std::move(command), std::move(reply));
+  };
+  const Status status = co_await reply_of<Status>(std::move(start));
+  if (!status) co_return to_response(dialects::to_problem(status.error()), request.id);
+  co_return HttpResponse{.body = R"({"status":"cancelled"})"};
+}
 
 bool valid_idempotency_key(std::string_view key) {
   return !key.empty() && key.size() <= kMessageIdBytesMax - 5 &&
@@ -274,7 +274,7 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
     case Endpoint::chat_messages:
       co_return co_await submit(core, request);
     case Endpoint::chat_cancel:
-      co_return co_await cancel(core, request);
+      co_return co_await cancel_run(core, request);
     case Endpoint::agent_run:
       co_return co_await agent_run(core, request, on_leave);
     case Endpoint::kiss_auth:

@@ -19,6 +19,9 @@ namespace parlance::net {
 boost::asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
                                             std::function<void()>& on_leave);
 
+/// Stops the run of the session in the path that the body names, or the one in progress.
+boost::asio::awaitable<HttpResponse> cancel_run(Core& core, const HttpRequest& request);
+
 /// True for what can be a part of a message id: 1 to 123 visible ASCII characters.
 bool valid_idempotency_key(std::string_view key);
 dialects::Problem bad_idempotency_key();

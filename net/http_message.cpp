@@ -1,12 +1,12 @@
 #include "net/http_message.h"
 
-#include <algorithm>
 #include <ctime>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "net/body_stream.h"
+#include "net/header_list.h"
 
 namespace parlance::net {
 namespace {
@@ -72,33 +72,8 @@ HttpResponse no_content() {
   return {.status = 204, .content_type = {}};
 }
 
-namespace {
-
-/// `;q=0`: what the client does not want.
-bool weighs_nothing(std::string_view range) {
-  const std::size_t weight = range.find("q=0", std::min(range.find(';'), range.size()));
-  return weight != std::string_view::npos &&
-         range.find_first_of("123456789", weight) == std::string_view::npos;
-}
-
-}  // namespace
-
 bool accepts(std::string_view accept, std::string_view media_type) {
-  const auto same = [](char given, char wanted) {
-    return wanted == (given >= 'A' && given <= 'Z' ? static_cast<char>(given | 0x20) : given);
-  };
-  while (!accept.empty()) {
-    std::string_view range = accept.substr(0, accept.find(','));
-    accept.remove_prefix(std::min(range.size() + 1, accept.size()));
-    if (weighs_nothing(range)) continue;
-    range = range.substr(0, range.find(';'));
-    while (range.starts_with(' ') || range.starts_with('\t')) range.remove_prefix(1);
-    while (range.ends_with(' ') || range.ends_with('\t')) range.remove_suffix(1);
-    if (std::equal(range.begin(), range.end(), media_type.begin(), media_type.end(), same)) {
-      return true;
-    }
-  }
-  return false;
+  return any_item(accept, [&](std::string_view item) { return wants(item, media_type); });
 }
 
 std::string wire_head(int status, std::string_view request_id) {

@@ -154,11 +154,13 @@ std::string HttpConnection::events_head(const Incoming& incoming) const {
 /// Hands the socket to a stream of the console's states; or says why not.
 std::optional<HttpResponse> HttpConnection::open_console_stream(Incoming& incoming) {
   if (std::optional<HttpResponse> refused = check_handshake(incoming)) return refused;
-  if (!core_->shared().console->enter()) return to_response(too_many_consoles(), request_id_);
+  Places::Place place = core_->shared().console->enter();
+  if (place == nullptr) return to_response(too_many_consoles(), request_id_);
   std::string head = events_head(incoming);
   error_code error;
   open_console(*core_, {.fd = UniqueFd(socket_.release(error)),
                         .permit = std::move(permit_),
+                        .place = std::move(place),
                         .head = std::move(head)});
   return std::nullopt;
 }

@@ -15,6 +15,8 @@ class Places {
   explicit Places(std::size_t most) : most_(most) {}
 
   std::size_t most() const noexcept { return most_; }
+  /// May be more than `most` for a moment, while one that is not given is asked for.
+  std::size_t taken() const noexcept { return taken_->load(std::memory_order_relaxed); }
 
   /// Null: all are taken.
   Place take() {

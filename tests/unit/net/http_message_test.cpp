@@ -59,11 +59,12 @@ TEST_CASE("an answer of 204 has no content and no length") {
 
 TEST_CASE("Accept names a media type, or it does not") {
   for (const auto* accept : {"text/event-stream", "application/json, Text/Event-Stream;q=0.5",
-                             "text/html,text/event-stream"}) {
+                             "text/html,text/event-stream", "text/event-stream;faq=0"}) {
     INFO(accept);
     CHECK(accepts(accept, "text/event-stream"));
   }
-  for (const auto* accept : {"", "*/*", "text/*", "text/event-streams", ",", "application/json"}) {
+  for (const auto* accept : {"", "*/*", "text/*", "text/event-streams", ",", "application/json",
+                             "text/event-stream;q=0", "text/event-stream ; Q=0.00"}) {
     INFO(accept);
     CHECK(!accepts(accept, "text/event-stream"));
   }
