@@ -116,10 +116,7 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void load();
   void handle(Loaded& loaded);
   void begin(storage::SessionImage& image);
-  void restore(storage::SessionImage& image);
   void note_last(const RecordedEvent& event);
-  std::vector<Queued>::iterator find_interrupted(const storage::SessionImage& image);
-  void go_on(storage::SessionImage& image);
   void keep_text();
   void flush();
   void handle(Appended& appended);
@@ -129,6 +126,11 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void answer_cancels(const MessageId& id);
   void answer_end_waiters(const MessageId& id);
   void give_up(const Error& error);
+
+  // What it takes up when it wakes; in session_recovery.cpp.
+  void restore(storage::SessionImage& image);
+  std::vector<Queued>::iterator find_interrupted(const storage::SessionImage& image);
+  void go_on(storage::SessionImage& image);
 
   // The client and its documents.
   const ClientRecord* client() const { return client_ ? &client_->record : nullptr; }
