@@ -1,5 +1,5 @@
 // Agents of the platform.
-import { newId, Refusal, send } from "../shared/http";
+import { LONG_PATIENCE_MS, newId, Refusal, send } from "../shared/http";
 import { Store } from "../shared/store";
 
 export interface AgentSettings {
@@ -61,7 +61,7 @@ export async function changeAgent(id: string, settings: AgentSettings, tag: stri
 /** Refused with 409 while it has sessions, unless they are to go as well. */
 export async function deleteAgent(id: string, withSessions: boolean): Promise<void> {
   try {
-    await send("DELETE", `/api/v1/agent/${id}${withSessions ? "?cascade=true" : ""}`);
+    await send("DELETE", `/api/v1/agent/${id}${withSessions ? "?cascade=true" : ""}`, { patience: LONG_PATIENCE_MS });
   } catch (error) {
     if (!(error instanceof Refusal && error.status === 404)) throw error;
   }

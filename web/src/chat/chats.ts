@@ -1,5 +1,5 @@
 // The list of chats: those kept in this browser, and the sessions of the agent platform with them.
-import { apiKey, call, newId, Refusal } from "../shared/http";
+import { apiKey, call, LONG_PATIENCE_MS, newId, Refusal } from "../shared/http";
 import { kept, Store } from "../shared/store";
 
 export type Kind = "plain" | "agent" | "documents";
@@ -205,7 +205,7 @@ export async function renameChat(chat: Chat, title: string): Promise<void> {
 export async function deleteChat(chat: Chat): Promise<void> {
   if (chat.kind === "agent") {
     try {
-      await call("DELETE", `/api/v1/session/${chat.id}`);
+      await call("DELETE", `/api/v1/session/${chat.id}`, { patience: LONG_PATIENCE_MS });
     } catch (error) {
       if (!(error instanceof Refusal && error.status === 404)) throw error;
     }

@@ -1,6 +1,6 @@
 // The documents of a chat: it is then a persistent session of the stack, opened with a secret that
 // this browser keeps. The chat itself is read and written like any other.
-import { call, newId, Refusal } from "../shared/http";
+import { call, LONG_PATIENCE_MS, newId, Refusal } from "../shared/http";
 import { addChat, changeChat, type Chat, chatOf } from "./chats";
 
 interface Authorization {
@@ -73,12 +73,13 @@ async function tokenOf(chat: Chat): Promise<string> {
 }
 
 async function authorized<T>(chat: Chat, method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<T> {
+  const options = { ...(body && { body }), headers, patience: LONG_PATIENCE_MS };
   try {
-    return await call<T>(method, path, { ...(body && { body }), headers, token: await tokenOf(chat) });
+    return await call<T>(method, path, { ...options, token: await tokenOf(chat) });
   } catch (error) {
     if (!(error instanceof Refusal && error.status === 401)) throw error;
     tokens.delete(chat.id);
-    return call<T>(method, path, { ...(body && { body }), headers, token: await tokenOf(chat) });
+    return call<T>(method, path, { ...options, token: await tokenOf(chat) });
   }
 }
 

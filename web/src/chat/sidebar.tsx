@@ -282,7 +282,7 @@ function Foot({ onAgents, onShortcuts, onSignOut }: Props) {
   );
 }
 
-export function Logo() {
+function Logo() {
   return (
     <svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
       <rect width="32" height="32" rx="9" class="logo-ground" />

@@ -1,5 +1,5 @@
 // Recording, sending and playing of voice messages; for chats with an agent.
-import { call, refusalOf, Refusal, send, apiKey, signInWanted } from "../shared/http";
+import { call, LONG_PATIENCE_MS, Refusal, send } from "../shared/http";
 import { Store } from "../shared/store";
 
 export interface Recorded {
@@ -82,13 +82,13 @@ export async function sendRecording(session: string, recording: Blob, language: 
   form.append("session_id", session);
   form.append("language", language);
   form.append("file", recording, `recording.${/\/(\w+)/.exec(recording.type)?.[1] ?? "webm"}`);
-  const response = await send("POST", "/api/v1/message/voice", { body: form, headers: { Accept: "application/json", "Idempotency-Key": key } });
+  const response = await send("POST", "/api/v1/message/voice", { body: form, headers: { Accept: "application/json", "Idempotency-Key": key }, patience: LONG_PATIENCE_MS });
   await response.body?.cancel();
 }
 
 /** Hears, answers or speaks again, from where it failed. */
 export async function retryVoice(session: string, messageId: string): Promise<void> {
-  await call("POST", `/api/v1/message/${messageId}/retry`, { body: { session_id: session } });
+  await call("POST", `/api/v1/message/${messageId}/retry`, { body: { session_id: session }, patience: LONG_PATIENCE_MS });
 }
 
 /** The recordings of a session, by the id of the user's message. */
@@ -128,11 +128,7 @@ export async function toggle(href: string): Promise<void> {
   if (same) return;
   playing.set({ href, state: "loading" });
   try {
-    const key = apiKey.get();
-    const response = await fetch(href, { headers: key ? { Authorization: `Bearer ${key}` } : {} });
-    if (response.status === 401) signInWanted.set(true);
-    if (!response.ok) throw await refusalOf(response);
-    const url = URL.createObjectURL(await response.blob());
+    const url = URL.createObjectURL(await (await send("GET", href)).blob());
     if (playing.get()?.href !== href) return URL.revokeObjectURL(url);
     player = new Audio(url);
     player.onended = stopPlaying;

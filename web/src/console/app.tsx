@@ -1,7 +1,7 @@
 // The console's frame: who is signed in, how the connection is, and which view is shown.
 import { useEffect, useId, useState } from "preact/hooks";
 import { language, theme, type Theme } from "../shared/appearance";
-import { possibleKey, refusalOf } from "../shared/http";
+import { possibleKey, Refusal, send } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
 import { consoleKey, link, refused, run, state, trouble } from "./feed";
@@ -61,12 +61,11 @@ function SignIn() {
     refused.set(null);
     try {
       if (!possibleKey(key.trim())) return setStatus(IMPOSSIBLE);
-      const response = await fetch("/console/api/state", { headers: { Authorization: `Bearer ${key.trim()}` } });
-      await (response.ok ? response.body?.cancel() : refusalOf(response));
-      if (response.ok) consoleKey.set(key.trim());
-      else setStatus(response.status);
-    } catch {
-      setStatus(0);
+      const response = await send("GET", "/console/api/state", { token: key.trim() });
+      await response.body?.cancel();
+      consoleKey.set(key.trim());
+    } catch (error) {
+      setStatus(error instanceof Refusal ? error.status : 0);
     } finally {
       setBusy(false);
     }

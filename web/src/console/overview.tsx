@@ -11,7 +11,7 @@ import { useTranslate } from "./texts";
 import { brief, bytes, long, money } from "./units";
 import type { History, Provider, Run, Session, State } from "./wire";
 
-export function logAddress(session: string): string {
+function logAddress(session: string): string {
   return `#/session/${encodeURIComponent(session)}`;
 }
 

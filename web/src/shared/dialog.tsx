@@ -4,7 +4,7 @@ import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "./icons";
 
 /** What is asked before changes are lost. */
-export interface Unsaved {
+interface Unsaved {
   question: string;
   keep: string;
   discard: string;

@@ -53,18 +53,27 @@ export async function refusalOf(response: Response): Promise<Refusal> {
   return new Refusal(response.status, detail, retryAfter, fields, problem.message_id);
 }
 
+/** How long a server may take to begin its answer, in milliseconds: a line that is dead does not say so. */
+const PATIENCE_MS = 60_000;
+/** Where it works through documents or recordings before. */
+export const LONG_PATIENCE_MS = 15 * 60_000;
+
 export interface Options {
   body?: object | FormData;
   headers?: Record<string, string>;
   /** Instead of the API key. */
   token?: string;
   signal?: AbortSignal;
+  /** In milliseconds, until the head of the response. */
+  patience?: number;
 }
 
 /** The response, which is a success. */
-export async function send(method: string, path: string, { body, headers = {}, token, signal }: Options = {}): Promise<Response> {
+export async function send(method: string, path: string, { body, headers = {}, token, signal, patience = PATIENCE_MS }: Options = {}): Promise<Response> {
   const bearer = token ?? apiKey.get();
   const form = body instanceof FormData;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), patience);
   let response: Response;
   try {
     response = await fetch(path, {
@@ -75,11 +84,13 @@ export async function send(method: string, path: string, { body, headers = {}, t
         ...headers,
       },
       ...(body && { body: form ? body : JSON.stringify(body) }),
-      ...(signal && { signal }),
+      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
     });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refusal(0, "");
+  } finally {
+    clearTimeout(timer);
   }
   if (response.ok) return response;
   if (response.status === 401 && token === undefined) signInWanted.set(true);

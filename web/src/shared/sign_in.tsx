@@ -1,7 +1,7 @@
 // Asks for the API key that the server wants.
 import { useId, useState } from "preact/hooks";
 import { Dialog } from "./dialog";
-import { apiKey, possibleKey, signInWanted } from "./http";
+import { apiKey, possibleKey, Refusal, send, signInWanted } from "./http";
 
 interface Texts {
   title: string;
@@ -25,18 +25,20 @@ export function SignIn({ texts, probe }: { texts: Texts; probe: string }) {
     setBusy(true);
     setProblem(null);
     try {
-      const response = await fetch(probe, { headers: { Authorization: `Bearer ${key.trim()}` } });
+      const response = await send("GET", probe, { token: key.trim() });
       await response.body?.cancel();
-      if (response.status === 401) return setProblem(texts.wrong);
-      // Told to the watchers even where it is the same key again.
-      apiKey.set(null);
-      apiKey.set(key.trim());
-      signInWanted.set(false);
-    } catch {
-      setProblem(texts.unreachable);
+    } catch (error) {
+      // Another refusal than that of the key means that the key is good.
+      const status = error instanceof Refusal ? error.status : 0;
+      if (status === 0) return setProblem(texts.unreachable);
+      if (status === 401) return setProblem(texts.wrong);
     } finally {
       setBusy(false);
     }
+    // Told to the watchers even where it is the same key again.
+    apiKey.set(null);
+    apiKey.set(key.trim());
+    signInWanted.set(false);
   };
   return (
     <Dialog title={texts.title} closeLabel={texts.close}>
