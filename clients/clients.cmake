@@ -5,7 +5,9 @@ foreach(part stack chat)
   add_test(NAME clients/python_${part}
     COMMAND "${PARLANCE_PYTHON}" -B -m pytest -p no:cacheprovider -q "tests/test_${part}.py"
     WORKING_DIRECTORY "${clients}/python")
+endforeach()
 
+foreach(part stack chat stream_connection)
   add_test(NAME clients/typescript_${part}
     COMMAND node --test "tests/${part}.test.mjs"
     WORKING_DIRECTORY "${clients}/typescript")
@@ -21,5 +23,5 @@ add_test(NAME clients/typescript_types COMMAND tsc -p tsconfig.check.json
 set_tests_properties(clients/typescript_types PROPERTIES FIXTURES_REQUIRED typescript_client)
 
 set_tests_properties(clients/python_stack clients/python_chat clients/typescript_stack
-  clients/typescript_chat clients/typescript_build clients/typescript_types
+  clients/typescript_chat clients/typescript_stream_connection clients/typescript_build clients/typescript_types
   PROPERTIES LABELS clients TIMEOUT 300 ENVIRONMENT "PARLANCE_BIN_DIR=${PROJECT_BINARY_DIR}/bin")

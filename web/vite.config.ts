@@ -9,6 +9,8 @@ const routes = ["/chat", "/history", "/api", "/auth", "/sessions", "/queries", "
 export default defineConfig({
   root: here("."),
   base: "/",
+  // The client library of this tree, as its sources are.
+  resolve: { alias: { "parlance-client": here("../clients/typescript/src") } },
   esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
   build: {
     outDir: process.env.PARLANCE_WEB_OUT ?? here("../build/page/dist"),

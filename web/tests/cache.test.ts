@@ -9,10 +9,10 @@ function log(messages: number, epoch = "9"): Frame[] {
   const out: Frame[] = [];
   let seq = 0;
   const at = () => ({ seq: ++seq, cursor: `${epoch}-${seq}`, timestamp: "2026-01-02T03:04:05.000Z" });
-  for (let i = 0; i < messages; ++i) out.push({ type: "client_message", message_id: `m${i}`, message: `ask ${i}`, ...at() });
+  for (let i = 0; i < messages; ++i) out.push({ type: "client_message", chat_id: "c", message_id: `m${i}`, message: `ask ${i}`, ...at() });
   for (let i = 0; i < messages; ++i) {
-    out.push({ type: "agent_step", step_type: "FinalAnswerStep", message: `answer ${i}`, message_id: `m${i}`, ...at() });
-    out.push({ type: "message_end", status: "completed", message_id: `m${i}`, ...at() });
+    out.push({ type: "agent_step", chat_id: "c", step_type: "FinalAnswerStep", message: `answer ${i}`, message_id: `m${i}`, ...at() });
+    out.push({ type: "message_end", chat_id: "c", status: "completed", message_id: `m${i}`, ...at() });
   }
   return out;
 }

@@ -26,28 +26,28 @@ function framesOf(plan: Plan): Frame[] {
   // All are queued at once and then run one after the other, so that runs and messages interleave.
   plan.forEach((_, i) => {
     const at = place();
-    out.push({ type: "client_message", message: `ask ${i}`, message_id: `m${i}`, timestamp: time(seq), ...at });
+    out.push({ type: "client_message", chat_id: "c", message: `ask ${i}`, message_id: `m${i}`, timestamp: time(seq), ...at });
     if (i % 2) ++seq; // An event that is not shown.
   });
   for (const [i, { texts, plan: planned, end, restart }] of plan.entries()) {
     const id = `m${i}`;
     const step = (step_type: string, message: string) => {
       const at = place();
-      out.push({ type: "agent_step", step_type, message, message_id: id, timestamp: time(seq), ...at });
+      out.push({ type: "agent_step", chat_id: "c", step_type, message, message_id: id, timestamp: time(seq), ...at });
     };
     if (planned) {
       step("PlanningStep", "Calling calculator with {}");
       step("ActionStep", "calculator: 4");
     }
-    for (const delta of texts) out.push({ type: "agent_delta", message_id: id, delta });
+    for (const delta of texts) out.push({ type: "agent_delta", chat_id: "c", message_id: id, delta });
     if (restart) {
-      out.push({ type: "agent_reset", message_id: id });
-      for (const delta of texts) out.push({ type: "agent_delta", message_id: id, delta });
+      out.push({ type: "agent_reset", chat_id: "c", message_id: id });
+      for (const delta of texts) out.push({ type: "agent_delta", chat_id: "c", message_id: id, delta });
     }
     if (end === "none") break;
     if (end === "completed") step("FinalAnswerStep", texts.join("") || "x");
-    if (end === "failed") out.push({ type: "agent_error", error: "the model is away", message_id: id, ...place() });
-    else out.push({ type: "message_end", status: end, message_id: id, ...place() });
+    if (end === "failed") out.push({ type: "agent_error", chat_id: "c", error: "the model is away", message_id: id, ...place() });
+    else out.push({ type: "message_end", chat_id: "c", status: end, message_id: id, ...place() });
   }
   return out;
 }
@@ -65,7 +65,7 @@ function attach(frames: Frame[], at: number, cursor: string): Frame[] {
   return [
     { type: "resumed", from: cursor, to: `${EPOCH}-${after}` },
     ...missed,
-    ...(live?.text ? [{ type: "agent_snapshot", message_id: live.id, text: live.text } as Frame] : []),
+    ...(live?.text ? [{ type: "agent_snapshot", chat_id: "c", message_id: live.id, text: live.text } as Frame] : []),
   ];
 }
 
@@ -137,8 +137,8 @@ describe("a transcript", () => {
   test("is empty after a gap, and reads the new log from its beginning", () => {
     const old = apply(EMPTY, framesOf([{ texts: ["a"], plan: true, end: "completed", restart: false }]));
     const fresh = apply(old, [
-      { type: "gap" },
-      { type: "client_message", message: "new", message_id: "n", seq: 1, cursor: "7-1", timestamp: time(1) },
+      { type: "gap", history: [] },
+      { type: "client_message", chat_id: "c", message: "new", message_id: "n", seq: 1, cursor: "7-1", timestamp: time(1) },
     ]);
     expect(fresh.runs.map((run) => run.text)).toEqual(["new"]);
     expect(fresh.cursor).toBe("7-1");
@@ -158,19 +158,19 @@ describe("a transcript", () => {
   test("says that a message waits while another runs", () => {
     const at = { timestamp: time(1) };
     const both = apply(EMPTY, [
-      { type: "client_message", message: "one", message_id: "a", seq: 1, cursor: "1-1", ...at },
-      { type: "client_message", message: "two", message_id: "b", seq: 2, cursor: "1-2", ...at },
+      { type: "client_message", chat_id: "c", message: "one", message_id: "a", seq: 1, cursor: "1-1", ...at },
+      { type: "client_message", chat_id: "c", message: "two", message_id: "b", seq: 2, cursor: "1-2", ...at },
     ]);
     expect(both.runs.map((run) => phaseOf(run, both))).toEqual(["running", "waiting"]);
   });
 
   test("shows why a run is stalled, and forgets it when the run ends", () => {
     const stalled = apply(EMPTY, [
-      { type: "client_message", message: "one", message_id: "a", seq: 1, cursor: "1-1", timestamp: time(1) },
-      { type: "agent_error", error: "the disk is full", message_id: "a" },
+      { type: "client_message", chat_id: "c", message: "one", message_id: "a", seq: 1, cursor: "1-1", timestamp: time(1) },
+      { type: "agent_error", chat_id: "c", error: "the disk is full", message_id: "a" },
     ]);
     expect(stalled.runs[0]).toMatchObject({ outcome: null, error: "the disk is full" });
-    const ended = apply(stalled, [{ type: "message_end", status: "completed", message_id: "a", seq: 2, cursor: "1-2" }]);
+    const ended = apply(stalled, [{ type: "message_end", chat_id: "c", status: "completed", message_id: "a", seq: 2, cursor: "1-2" }]);
     expect(ended.runs[0]).toMatchObject({ outcome: "completed", error: null });
   });
 });

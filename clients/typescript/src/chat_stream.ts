@@ -1,15 +1,11 @@
 import { Backoff } from "./backoff.js";
-import { Connection } from "./connection.js";
-import { ParlanceError, seconds } from "./errors.js";
-import { decoded, JsonClient } from "./http.js";
+import { Channel } from "./connection.js";
+import { ParlanceError } from "./errors.js";
+import { JsonClient } from "./http.js";
+import { makeSocket } from "./node_socket.js";
 import { newId } from "./rest_event.js";
-import type { ChatEvent, Gap } from "./types.js";
-
-/** The cursor of the beginning of a chat. */
-export const FROM_START = "0-0";
-
-// Nothing heard for so long: the server is asked whether it is there, and then the line is given up.
-const QUIET_MS = 20_000;
+import { StreamConnection, type StreamState } from "./stream_connection.js";
+import { type ChatEvent, type Frame, FROM_START } from "./types.js";
 
 export interface ChatOptions {
   /** Where the server asks for one. */
@@ -22,6 +18,14 @@ export interface ChatOptions {
   reconnectFor?: number;
   /** Seconds after which a request of `send` or `cancel` is tried again; 30. */
   timeout?: number;
+  /** Called with each new state of the connection of `events`. */
+  onState?: (state: StreamState) => void;
+}
+
+/** Up to where a chat was read. */
+interface Place {
+  cursor: string;
+  seq: number; // Of its last event; no more than that is known of a gap.
 }
 
 export interface SendOptions {
@@ -41,11 +45,9 @@ export class ChatStream {
   private readonly http: JsonClient;
   private readonly options: ChatOptions;
   private readonly reconnectFor: number;
-  private readonly closing = new AbortController();
-  private place: string;
-  private seq = 0; // Of the last event told.
-  private connection: Connection | undefined;
-  private reading = false;
+  private place: Place;
+  private reading: { events: Channel<[ChatEvent, Place]>; connection: StreamConnection } | undefined;
+  private closed = false;
 
   /** `hostname` without a protocol; `chatId` is 1 to 128 of `A-Z a-z 0-9 . _ ~ -`. */
   constructor(hostname: string, chatId: string, secureProtocol = true, options: ChatOptions = {}) {
@@ -55,16 +57,16 @@ export class ChatStream {
     }
     const secure = secureProtocol ? "s" : "";
     this.path = `/chat/${chatId}`;
-    this.url = `ws${secure}://${hostname}${this.path}`;
+    this.url = `http${secure}://${hostname}${this.path}`;
     this.http = new JsonClient(`http${secure}://${hostname}`, options.timeout ?? 30);
     this.options = options;
     this.reconnectFor = options.reconnectFor ?? 60;
-    this.place = options.after ?? FROM_START;
+    this.place = { cursor: options.after ?? FROM_START, seq: 0 };
   }
 
   /** Where the events told so far end. Keep it, and a later stream goes on after it. */
   get cursor(): string {
-    return this.place;
+    return this.place.cursor;
   }
 
   /**
@@ -77,19 +79,46 @@ export class ChatStream {
    */
   async *events(): AsyncGenerator<ChatEvent, void, void> {
     if (this.reading) throw new ParlanceError("this chat's events are being read already");
-    this.reading = true;
-    const backoff = new Backoff(this.reconnectFor);
+    if (this.closed) return;
+    const events = new Channel<[ChatEvent, Place]>();
+    let received = this.place;
+    let failure: ParlanceError | undefined;
+    const connection = new StreamConnection({
+      url: this.url,
+      key: () => this.options.apiKey,
+      tokens: this.options.tokens ?? false,
+      cursor: () => received.cursor,
+      onFrames: (frames) => {
+        for (const frame of frames) {
+          const place = after(received, frame);
+          if (!place || frame.type === "resumed") continue;
+          received = place;
+          events.push([frame, place]);
+        }
+      },
+      onState: this.options.onState,
+      onFailure: (error) => {
+        failure = error;
+        events.end();
+        return false;
+      },
+      reconnectFor: this.reconnectFor,
+      makeSocket,
+    });
+    this.reading = { events, connection };
+    connection.start();
     try {
-      while (!this.closing.signal.aborted) {
-        const failure = yield* this.oneConnection(backoff);
-        if (this.closing.signal.aborted) return;
-        if (!failure) continue;
-        if (!failure.passing) throw failure;
-        await backoff.failed(failure, failure.retryAfter, this.closing.signal);
+      for (;;) {
+        const next = await events.next();
+        if (!next || this.closed) break;
+        this.place = next[1];
+        yield next[0];
       }
     } finally {
-      this.reading = false;
+      connection.close();
+      this.reading = undefined;
     }
+    if (failure && !this.closed) throw failure;
   }
 
   /**
@@ -108,75 +137,9 @@ export class ChatStream {
 
   /** Ends events() and its connection. The chat stays as it is. */
   close(): void {
-    this.closing.abort();
-    this.connection?.close();
-    this.connection?.messages.end();
-  }
-
-  /** What is new on one connection, and why that was lost; nothing where another is to follow. */
-  private async *oneConnection(backoff: Backoff): AsyncGenerator<ChatEvent, ParlanceError | undefined, void> {
-    let connection: Connection;
-    try {
-      connection = await Connection.open(this.address(), this.options.apiKey);
-    } catch (error) {
-      if (error instanceof ParlanceError) return error;
-      throw error;
-    }
-    this.connection = connection;
-    const watch = setInterval(() => this.watch(connection), QUIET_MS);
-    try {
-      while (!this.closing.signal.aborted) {
-        const text = await connection.messages.next();
-        if (text === undefined) break;
-        const frame = decoded(text);
-        if (typeof frame?.type !== "string") throw new ParlanceError("the server sent a frame without a type");
-        backoff.succeeded();
-        if (this.isNew(frame)) yield frame;
-        if (frame.type === "gap") return undefined;
-      }
-    } finally {
-      clearInterval(watch);
-      connection.close();
-      this.connection = undefined;
-    }
-    const { code, reason } = connection.closed ?? { code: 1006, reason: "" };
-    return new ParlanceError(`the connection was lost: ${code} ${reason}`.trimEnd(), {
-      retryAfter: seconds(/retry_after=(\d+)/.exec(reason)?.[1]),
-    });
-  }
-
-  private address(): string {
-    const query = new URLSearchParams({ after: this.place, acks: "1" });
-    if (this.options.tokens) query.set("tokens", "1");
-    return `${this.url}?${query}`;
-  }
-
-  /** A line that is dead does not say so. */
-  private watch(connection: Connection): void {
-    const quiet = Date.now() - connection.heardAt;
-    if (quiet > 2.5 * QUIET_MS) {
-      connection.close();
-      connection.messages.end();
-    } else if (quiet > QUIET_MS / 2) {
-      connection.send('{"type":"ping"}');
-    }
-  }
-
-  /** Whether this is to be told; moves the place if so. */
-  private isNew(frame: ChatEvent | { type: "resumed" | "pong" }): frame is ChatEvent {
-    if (frame.type === "resumed" || frame.type === "pong") return false;
-    if (frame.type === "gap") {
-      // The history has no ends of messages, and no cursor to go on from. So the chat is asked for
-      // anew, from its beginning, and what the history has is dropped.
-      this.place = FROM_START;
-      this.seq = (frame as Gap).history.reduce((most, entry) => Math.max(most, entry.seq), 0);
-    } else if ("seq" in frame && frame.seq !== undefined && frame.cursor !== undefined) {
-      // Told again, because somebody sent its message's id again.
-      if (frame.seq <= this.seq) return false;
-      this.seq = frame.seq;
-      this.place = frame.cursor;
-    }
-    return true;
+    this.closed = true;
+    this.reading?.connection.close();
+    this.reading?.events.end();
   }
 
   private async post(path: string, body: object): Promise<void> {
@@ -192,4 +155,16 @@ export class ChatStream {
       }
     }
   }
+}
+
+/** The place after a frame; undefined where that was told before. */
+function after(place: Place, frame: Frame): Place | undefined {
+  if (frame.type === "gap") {
+    // The history has no ends of messages, and no cursor to go on from. So the chat is asked for
+    // anew, from its beginning, and what the history has is dropped.
+    return { cursor: FROM_START, seq: frame.history.reduce((most, entry) => Math.max(most, entry.seq), 0) };
+  }
+  if (!("seq" in frame) || frame.seq === undefined || frame.cursor === undefined) return place;
+  // Told again, because somebody sent its message's id again.
+  return frame.seq > place.seq ? { cursor: frame.cursor, seq: frame.seq } : undefined;
 }

@@ -1,16 +1,26 @@
 import { ParlanceError, seconds } from "./errors.js";
-import { NodeSocket } from "./node_socket.js";
 
 const OPEN_MS = 10_000;
 
-interface SocketLike {
+/** What is used of a browser's WebSocket. */
+export interface SocketLike {
   onopen: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   onerror: (() => void) | null;
   send(text: string): void;
   close(code?: number): void;
+  /** Of an answer that refused the handshake; a browser does not tell. */
+  readonly refused?: Refused | undefined;
 }
+
+export interface Refused {
+  status: number;
+  header(name: string): string | null | undefined;
+}
+
+/** May throw where a protocol cannot be one. */
+export type MakeSocket = (url: string, protocols: string[]) => SocketLike;
 
 /** Values that one side puts in and the other takes out, in order. */
 export class Channel<T> {
@@ -49,37 +59,45 @@ export class Connection {
 
   private constructor(private readonly socket: SocketLike) {}
 
-  /** Throws ParlanceError; with the status where the server refused. */
-  static async open(url: string, token: string | undefined): Promise<Connection> {
-    const Native = (globalThis as { WebSocket?: typeof WebSocket }).WebSocket;
-    const protocols = token ? [`bearer.${token}`] : [];
-    const socket: SocketLike = Native
-      ? (new Native(url, protocols) as unknown as SocketLike)
-      : new NodeSocket(url, protocols);
+  /**
+   * Throws ParlanceError; with the status where the server refused. That is 426 where it can be
+   * reached, and something on the way lets no WebSocket pass. `signal` gives the opening up.
+   */
+  static async open(url: string, token: string | undefined, makeSocket: MakeSocket, signal?: AbortSignal): Promise<Connection> {
+    let socket: SocketLike;
+    try {
+      socket = makeSocket(url, token ? [`bearer.${token}`] : []);
+    } catch {
+      throw await asked(url, token, signal);
+    }
     const connection = new Connection(socket);
     const opened = await new Promise<boolean>((resolve) => {
-      const limit = setTimeout(() => {
+      const giveUp = () => {
         socket.close();
         resolve(false);
-      }, OPEN_MS);
+      };
+      const limit = setTimeout(giveUp, OPEN_MS);
+      if (signal?.aborted) giveUp();
+      signal?.addEventListener("abort", giveUp, { once: true });
+      const decided = (isOpen: boolean) => {
+        clearTimeout(limit);
+        signal?.removeEventListener("abort", giveUp);
+        resolve(isOpen);
+      };
       socket.onerror = () => {};
       socket.onmessage = (event) => {
         connection.heardAt = Date.now();
         connection.messages.push(String(event.data));
       };
-      socket.onopen = () => {
-        clearTimeout(limit);
-        resolve(true);
-      };
+      socket.onopen = () => decided(true);
       socket.onclose = ({ code, reason }) => {
-        clearTimeout(limit);
         connection.closed = { code, reason };
         connection.messages.end();
-        resolve(false);
+        decided(false);
       };
     });
-    if (opened) return connection;
-    throw socket instanceof NodeSocket ? refusal(url, socket) : await asked(url, token);
+    if (opened && !signal?.aborted) return connection;
+    throw socket.refused ? refusalOf(socket.refused) : await asked(url, token, signal);
   }
 
   send(text: string): void {
@@ -91,36 +109,38 @@ export class Connection {
   }
 }
 
-function refusal(url: string, socket: NodeSocket): ParlanceError {
-  if (socket.refusedStatus === undefined) return new ParlanceError(`no connection to ${url}`);
-  return new ParlanceError(`the server answered ${socket.refusedStatus}`, {
-    status: socket.refusedStatus,
-    requestId: socket.refusedHeaders["x-request-id"],
-    retryAfter: seconds(socket.refusedHeaders["retry-after"]),
+/** What a response that is no success says. */
+export function refusalOf({ status, header }: Refused): ParlanceError {
+  return new ParlanceError(`the server answered ${status}`, {
+    status,
+    requestId: header("x-request-id") ?? undefined,
+    retryAfter: seconds(header("retry-after")),
   });
 }
 
+export function refusedBy(response: Response): ParlanceError {
+  return refusalOf({ status: response.status, header: (name) => response.headers.get(name) });
+}
+
 /** A browser does not tell why a handshake failed; the same request without an upgrade does. */
-async function asked(url: string, token: string | undefined): Promise<ParlanceError> {
+async function asked(url: string, token: string | undefined, signal: AbortSignal | undefined): Promise<ParlanceError> {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), OPEN_MS);
+  const giveUp = () => limit.abort();
+  const timer = setTimeout(giveUp, OPEN_MS);
+  if (signal?.aborted) giveUp();
+  signal?.addEventListener("abort", giveUp, { once: true });
   try {
     const response = await fetch(url.replace(/^ws/, "http"), {
       headers: token ? { Authorization: `Bearer ${token}` } : {},
       signal: limit.signal,
     });
     await response.body?.cancel();
-    if (response.status !== 426 && !response.ok) {
-      return new ParlanceError(`the server answered ${response.status}`, {
-        status: response.status,
-        requestId: response.headers.get("X-Request-Id") ?? undefined,
-        retryAfter: seconds(response.headers.get("Retry-After")),
-      });
-    }
+    if (!response.ok) return refusedBy(response);
   } catch {
     // It cannot be reached, which is what is said anyway.
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
   }
   return new ParlanceError(`no connection to ${url}`);
 }

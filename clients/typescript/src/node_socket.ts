@@ -1,6 +1,8 @@
 // A WebSocket for versions of Node that have none of their own (before 22): the client's side of
 // RFC 6455, without extensions. It has the few members of the browsers' class that are used here.
 
+import type { MakeSocket, Refused, SocketLike } from "./connection.js";
+
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const MESSAGE_BYTES_MAX = 64 * 2 ** 20;
 const CLOSE_MS = 2000;
@@ -15,15 +17,13 @@ const PONG = 10;
 type Crypto = typeof import("node:crypto");
 type Socket = import("node:http").Socket;
 
-export class NodeSocket {
+class NodeSocket implements SocketLike {
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror: (() => void) | null = null;
   readyState = 0;
-  /** Of an answer that refused the handshake, which a browser does not tell. */
-  refusedStatus: number | undefined;
-  refusedHeaders: Record<string, string | undefined> = {};
+  refused: Refused | undefined;
 
   private socket: Socket | undefined;
   private crypto: Crypto | undefined;
@@ -66,8 +66,7 @@ export class NodeSocket {
     this.abort = () => handshake.destroy();
     handshake.on("error", () => this.ended());
     handshake.on("response", (response) => {
-      this.refusedStatus = response.statusCode;
-      this.refusedHeaders = response.headers;
+      this.refused = { status: response.statusCode, header: (name) => response.headers[name] };
       handshake.destroy();
       this.ended();
     });
@@ -179,3 +178,9 @@ function joined(parts: Uint8Array[]): Uint8Array {
 function base64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
+
+/** The browser's own, or that of a Node which has one; else a small one. */
+export const makeSocket: MakeSocket = (url, protocols) => {
+  const Native = (globalThis as { WebSocket?: typeof WebSocket }).WebSocket;
+  return Native ? (new Native(url, protocols) as unknown as SocketLike) : new NodeSocket(url, protocols);
+};

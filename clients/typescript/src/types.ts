@@ -52,11 +52,17 @@ export interface AgentStep extends Recorded {
   timestamp: string;
 }
 
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
 /** The end of a message. */
 export interface MessageEnd extends Recorded {
   type: "message_end";
   status: "completed" | "cancelled";
-  usage?: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
+  usage?: Usage;
 }
 
 /** With `seq`, the end of a message that failed; without, it ends nothing. */
@@ -94,6 +100,16 @@ export interface Gap {
   history: HistoryEntry[];
 }
 
+/** The first frame of a connection whose place could be served: what comes between the two was missed. */
+export interface Resumed {
+  type: "resumed";
+  from: string;
+  to: string;
+}
+
+/** The cursor of the beginning of a chat. */
+export const FROM_START = "0-0";
+
 /** What a chat tells. */
 export type ChatEvent =
   | ClientMessage
@@ -104,6 +120,9 @@ export type ChatEvent =
   | AgentSnapshot
   | AgentReset
   | Gap;
+
+/** What a connection of a chat tells. */
+export type Frame = ChatEvent | Resumed;
 
 /** What a streamed query tells before its answer. */
 export type QueryEvent = AgentStep | AgentDelta | AgentReset;

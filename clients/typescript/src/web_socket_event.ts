@@ -1,6 +1,7 @@
 import { Channel, Connection } from "./connection.js";
 import { ParlanceError } from "./errors.js";
 import { decoded, JsonClient } from "./http.js";
+import { makeSocket } from "./node_socket.js";
 import { Authorization, Credentials, documentsBody, FileToStore, queryBody } from "./stack.js";
 import type { Answer, QueryEvent, Session } from "./types.js";
 
@@ -152,13 +153,13 @@ export class WebSocketEvent {
 
   private async open(token: string): Promise<CallConnection> {
     try {
-      return new CallConnection(await Connection.open(this.url, token), token);
+      return new CallConnection(await Connection.open(this.url, token, makeSocket), token);
     } catch (error) {
       if (!(error instanceof ParlanceError && error.status === 401)) throw error;
       if (!(await this.authorization.renew(token))) throw error;
     }
     const fresh = await this.authorization.token();
-    return new CallConnection(await Connection.open(this.url, fresh), fresh);
+    return new CallConnection(await Connection.open(this.url, fresh, makeSocket), fresh);
   }
 
   private async call(event: string, body: object): Promise<Answer> {

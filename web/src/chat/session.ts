@@ -1,7 +1,7 @@
 // One open chat: its transcript, the state of its stream, and what is on the way to the server.
 import { apiKey, call, newId, Refusal, signInWanted } from "../shared/http";
 import { forget, kept, Store } from "../shared/store";
-import { apply, EMPTY, type Frame, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
+import { apply, EMPTY, type Frame, nextGrowth, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
 import { type Chat, chatOf, forgetChats, touchChat } from "./chats";
 import { KEYED } from "./documents";
 
@@ -74,9 +74,9 @@ export class ChatSession {
     first.delete(chat.id);
     if (said) this.outbox.add(said);
     this.connection = new StreamConnection({
-      chatId: chat.id,
-      origin: location.origin,
+      url: `${location.origin}/chat/${chat.id}`,
       key: () => apiKey.get(),
+      tokens: true,
       cursor: () => this.transcript.get().cursor,
       onFrames: (frames) => this.take(frames),
       onState: (state) => {
@@ -85,7 +85,11 @@ export class ChatSession {
         this.outbox.flush();
         this.cancelUnwanted();
       },
-      onUnauthorized: () => signInWanted.set(true),
+      onFailure: ({ status }) => {
+        if (status === 401) signInWanted.set(true);
+        return true;
+      },
+      schedule: nextGrowth,
     });
     this.unwatch = apiKey.watch(() => {
       this.connection.wake();

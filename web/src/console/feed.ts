@@ -2,7 +2,7 @@
 // key that was signed in with. A lost connection is made again, and the hour is read anew then.
 import { refusalOf, Refusal, send } from "../shared/http";
 import { kept, Store } from "../shared/store";
-import { readEvents } from "../stream/events";
+import { readEvents } from "parlance-client/event_source";
 import { SERIES, type History, type Sample, type State } from "./wire";
 
 const keptKey = kept("parlance.console_key", () => sessionStorage);
