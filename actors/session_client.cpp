@@ -28,15 +28,28 @@ constexpr std::size_t kEndWaitersMax = 1'024;
 void SessionActor::handle(ChangeLifecycle& change) {
   const Result<LifecycleState> next = agent::next_state(client(), change.command);
   if (!next) return change.reply(next.error());
-  if (change.command == LifecycleCommand::close || change.command == LifecycleCommand::expire) {
-    begin_close(*next, std::move(change.reply));
-    return;
-  }
-  if (change.command == LifecycleCommand::authorize) {
-    CHECK(change.client);
-    client_ = std::make_unique<Client>(std::move(*change.client));
-  } else if (*next == client_->record.state) {
-    return change.reply({});
+  switch (change.command) {
+    case LifecycleCommand::remove_chat:
+      if (log_.empty() && log_.quiet()) {
+        return change.reply(Error{Errc::not_found, "there is no such chat"});
+      }
+      // From here on it is as a session of the platform that is deleted: nobody's, and refused.
+      client_ = std::make_unique<Client>(ClientRecord{
+          .scope = Scope::platform, .state = *next, .secret_hash = {}, .created_at = wall_now()});
+      return begin_close(*next, std::move(change.reply));
+    case LifecycleCommand::close:
+    case LifecycleCommand::expire:
+    case LifecycleCommand::remove:
+      return begin_close(*next, std::move(change.reply));
+    case LifecycleCommand::authorize:
+      CHECK(change.client);
+      client_ = std::make_unique<Client>(std::move(*change.client));
+      break;
+    case LifecycleCommand::reauthorize:
+    case LifecycleCommand::check:
+    case LifecycleCommand::initialize:
+      if (*next == client_->record.state) return change.reply({});
+      break;
   }
   record_lifecycle(*next, std::move(change.reply));
 }

@@ -115,10 +115,12 @@ class SessionGateway {
   /// temporary or deactivated client, wrong secret: never told apart), and as above.
   virtual void refresh_client(SessionId client, std::string secret, AuthorizedReply reply) = 0;
 
-  /// ON_INIT, ON_CLOSE, and whether the client may come in at all: `initialize`, `close`, `check`.
-  /// A close ends the session's runs first. Success once it is durable.
-  /// Errors: unauthenticated (no such client, or deactivated), failed_precondition (the session's
-  /// state does not fit; nothing has changed), unavailable.
+  /// ON_INIT, ON_CLOSE, whether the client may come in at all, and deleting: `initialize`, `close`,
+  /// `check`, `remove`, `remove_chat`. A close and a removal end the session's runs first. Success
+  /// once it is durable, and what is removed erased.
+  /// Errors: unauthenticated (no such client, or deactivated), not_found (no such chat, or
+  /// deleted), failed_precondition (the session's state does not fit; nothing has changed),
+  /// unavailable.
   virtual void change_lifecycle(const SessionId& client, LifecycleCommand command,
                                 StatusReply reply) = 0;
 

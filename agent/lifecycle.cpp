@@ -25,9 +25,21 @@ Result<LifecycleState> let_in_again(const ClientRecord& client) {
   return initialized(client.state) ? LifecycleState::reauthorized : client.state;
 }
 
+/// Of a chat, as whoever may read and write it can.
+Result<LifecycleState> remove_chat(const ClientRecord* client) {
+  if (client == nullptr) return LifecycleState::deactivated;
+  if (client->state == LifecycleState::deactivated) return deleted();
+  return client->scope == Scope::platform
+             ? unfit("this is a session of the platform: DELETE /api/v1/session/{id} deletes it")
+             : unfit(
+                   "this is a session of a client: DELETE /sessions with its access token "
+                   "deletes it");
+}
+
 }  // namespace
 
 Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand command) {
+  if (command == LifecycleCommand::remove_chat) return remove_chat(client);
   if (command == LifecycleCommand::authorize) {
     if (client != nullptr) return unfit("this client exists already");
     return LifecycleState::authorized;
@@ -57,8 +69,11 @@ Result<LifecycleState> next_state(const ClientRecord* client, LifecycleCommand c
     case LifecycleCommand::expire:
       if (client->scope == Scope::persistent) return unfit("a persistent session does not expire");
       return LifecycleState::deactivated;
+    case LifecycleCommand::remove:
+      return LifecycleState::deactivated;
     case LifecycleCommand::authorize:
     case LifecycleCommand::check:
+    case LifecycleCommand::remove_chat:
       break;
   }
   return client->state;

@@ -53,6 +53,12 @@ struct PassingTelling {
   Telling operator()(const RunStalled& /*stalled*/) const { return Telling::other; }
 };
 
+/// After which nothing is left of what the log had before.
+bool erases(const Event& event) {
+  const auto* const changed = std::get_if<LifecycleChanged>(&event);
+  return changed != nullptr && changed->state == LifecycleState::deactivated;
+}
+
 const MessageId& message_of(const PassingEvent& event) {
   return std::visit([](const auto& one) -> const MessageId& { return one.message_id; }, event);
 }
@@ -137,6 +143,7 @@ void Fanout::attach(Subscriber& subscriber, SessionId session, const AttachOptio
   if (options.after) {
     subscriber.position_ = *options.after;
     subscriber.position_known_ = true;
+    subscriber.may_hold_ = options.after->seq > 0;
     subscriber.state_ = State::opening;
     read_next(subscriber);
   } else {
@@ -188,6 +195,12 @@ void Fanout::on_recorded(const SessionId& session, std::span<const RecordedEvent
         read_next(*s);
         continue;
       }
+      if (loses(*s, event.event)) {
+        s->state_ = State::catching_up;
+        s->text_live_ = false;
+        read_gap(*s);
+        continue;
+      }
       give(*s, encoded, Pace::live);
     }
   }
@@ -215,6 +228,11 @@ void Fanout::on_passing(const SessionId& session, const PassingEvent& event) {
   }
 }
 
+/// Whether the event erases what the subscriber may hold, which a gap says then.
+bool Fanout::loses(const Subscriber& subscriber, const Event& event) {
+  return subscriber.may_hold_ && subscriber.wire_ != Wire::plain && erases(event);
+}
+
 void Fanout::give(Subscriber& subscriber, Encoded& encoded, Pace pace) {
   const RecordedEvent& event = encoded.event();
   if (subscriber.position_known_ && event.cursor.seq <= subscriber.position_.seq) return;
@@ -226,6 +244,7 @@ void Fanout::give(Subscriber& subscriber, Encoded& encoded, Pace pace) {
       !subscriber.wants(telling_of(event), parlance::message_of(event.event))) {
     return;
   }
+  subscriber.may_hold_ = true;
   subscriber.send(encoded.frame(subscriber.wire_), event.cursor.seq, pace);
 }
 
@@ -256,6 +275,9 @@ void Fanout::read_next(Subscriber& subscriber) {
 void Fanout::on_page(Subscriber& subscriber, const Result<EventPage>& page) {
   subscriber.reading_ = false;
   if (!page) return subscriber.fail(page.error());
+  if (!page->events.empty() && loses(subscriber, page->events.back().event)) {
+    return read_gap(subscriber);
+  }
   if (subscriber.state_ == State::opening && !open_at(subscriber, *page)) {
     return read_gap(subscriber);
   }
@@ -306,6 +328,8 @@ void Fanout::on_gap(Subscriber& subscriber, const Result<EventPage>& page) {
   step_stream::append_gap(scratch_, history);
   send_json(subscriber, scratch_, to_string(page->last), Pace::paged);
   subscriber.position_ = page->last;
+  subscriber.position_known_ = true;
+  subscriber.may_hold_ = history != "[]";
   metrics::get().gaps.add();
   go_on(subscriber, subscriber.channel_->newest);
 }

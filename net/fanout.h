@@ -5,7 +5,7 @@
 // live. No gap and no duplicate, because every recorded event has a place in the log and a watcher
 // remembers the last one it was given: what it was given before is skipped, and a hole sends it
 // back to the log. What happens while it catches up is not queued for it; it only means one more
-// read.
+// read. One who may hold what was erased is told of a gap.
 //
 // Thread: the core. Owns no connection: a Subscriber detaches itself before it dies. Callbacks of
 // the gateway name a subscriber by slot and generation, so they may come after its death.
@@ -134,6 +134,7 @@ class Subscriber {
   bool waits_for_queue_ : 1 = false;  ///< The next page follows when the queue is low.
   bool text_live_ : 1 = false;        ///< The snapshot is through: deltas are shown.
   bool position_known_ : 1 = false;
+  bool may_hold_ : 1 = true;  ///< Of what the log had: told here, or known from before.
 };
 
 class Fanout final : public actors::EventSink {
@@ -182,6 +183,7 @@ class Fanout final : public actors::EventSink {
     std::uint32_t generation = 0;
   };
 
+  static bool loses(const Subscriber& subscriber, const Event& event);
   void give(Subscriber& subscriber, Encoded& event, Pace pace);
   static bool held_by_replay(Subscriber& subscriber, const RecordedEvent& event);
   void send_json(Subscriber& subscriber, std::string_view json, std::string_view id, Pace pace);

@@ -72,8 +72,9 @@ bool is_page(Endpoint endpoint) {
 
 /// Those that want the access token of a KISS client, not an API key.
 bool wants_access_token(Endpoint endpoint) {
-  return endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_queries ||
-         endpoint == Endpoint::kiss_documents || endpoint == Endpoint::kiss_passage;
+  return endpoint == Endpoint::kiss_sessions || endpoint == Endpoint::kiss_delete ||
+         endpoint == Endpoint::kiss_queries || endpoint == Endpoint::kiss_documents ||
+         endpoint == Endpoint::kiss_passage;
 }
 
 /// Those that want the key of the operator's console, and no other.
@@ -92,8 +93,8 @@ bool wants_api_key(Endpoint endpoint) {
 bool names_chat(Endpoint endpoint) {
   return endpoint == Endpoint::history || endpoint == Endpoint::chat_socket ||
          endpoint == Endpoint::chat_events || endpoint == Endpoint::chat_messages ||
-         endpoint == Endpoint::chat_cancel || endpoint == Endpoint::console_log ||
-         endpoint == Endpoint::console_stop;
+         endpoint == Endpoint::chat_cancel || endpoint == Endpoint::chat_delete ||
+         endpoint == Endpoint::console_log || endpoint == Endpoint::console_stop;
 }
 
 /// Headers that mean one thing. Where one comes twice, a proxy in front may have gone by the other.

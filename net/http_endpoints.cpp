@@ -14,6 +14,7 @@
 #include "net/await_reply.h"
 #include "net/console_endpoints.h"
 #include "net/history_memory.h"
+#include "net/kiss_actions.h"
 #include "net/kiss_endpoints.h"
 #include "net/platform_endpoints.h"
 #include "net/voice_endpoints.h"
@@ -42,6 +43,7 @@ HttpResponse about() {
               "  GET        /chat/{chat_id}/events     the same as server-sent events\n"
               "  POST       /chat/{chat_id}/messages   {\"message\":\"hello\"}\n"
               "  POST       /chat/{chat_id}/cancel     stop the answer in progress\n"
+              "  DELETE     /chat/{chat_id}            erase the chat\n"
               "  GET        /history/{chat_id}         the conversation so far\n"
               "  POST       /agent/run                 {\"task\":\"...\"}: one answer, nothing "
               "stored\n"
@@ -189,6 +191,13 @@ asio::awaitable<HttpResponse> submit(Core& core, const HttpRequest& request) {
   co_return response;
 }
 
+asio::awaitable<HttpResponse> delete_chat(Core& core, const HttpRequest& request) {
+  const SessionId session{request.route.name};
+  const Status deleted = co_await change_lifecycle(core, session, LifecycleCommand::remove_chat);
+  if (!deleted) co_return to_response(dialects::to_problem(deleted.error()), request.id);
+  co_return no_content();
+}
+
 asio::awaitable<HttpResponse> agent_run(Core& core, const HttpRequest& request,
                                         std::function<void()>& on_leave) {
   auto parsed = step_stream::parse_run_body(request.body, limits_of(core.options()));
@@ -275,10 +284,13 @@ asio::awaitable<HttpResponse> answer(Core& core, HttpRequest& request,
       co_return co_await submit(core, request);
     case Endpoint::chat_cancel:
       co_return co_await cancel_run(core, request);
+    case Endpoint::chat_delete:
+      co_return co_await delete_chat(core, request);
     case Endpoint::agent_run:
       co_return co_await agent_run(core, request, on_leave);
     case Endpoint::kiss_auth:
     case Endpoint::kiss_sessions:
+    case Endpoint::kiss_delete:
     case Endpoint::kiss_queries:
     case Endpoint::kiss_documents:
     case Endpoint::kiss_passage:

@@ -96,17 +96,12 @@ asio::awaitable<std::variant<AuthDone, Problem>> authorize(Core& core, kiss::Aut
                      .bearer = {authorized->client, WallTime{now.ms + lifetime.count()}}};
 }
 
-namespace {
-
-asio::awaitable<Status> change_lifecycle(Core& core, const SessionId& client,
-                                         LifecycleCommand command) {
-  auto start = [&core, &client, command](actors::SessionGateway::StatusReply reply) {
-    core.gateway().change_lifecycle(client, command, std::move(reply));
+asio::awaitable<Status> change_lifecycle(Core& core, SessionId session, LifecycleCommand command) {
+  auto start = [&core, &session, command](actors::SessionGateway::StatusReply reply) {
+    core.gateway().change_lifecycle(session, command, std::move(reply));
   };
   co_return co_await reply_of<Status>(std::move(start));
 }
-
-}  // namespace
 
 asio::awaitable<Status> check_client(Core& core, SessionId client) {
   co_return co_await change_lifecycle(core, client, LifecycleCommand::check);

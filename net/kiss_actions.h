@@ -59,6 +59,10 @@ struct AuthDone {
 boost::asio::awaitable<std::variant<AuthDone, dialects::Problem>> authorize(
     Core& core, dialects::kiss::AuthRequest request);
 
+/// What SessionGateway::change_lifecycle does.
+boost::asio::awaitable<Status> change_lifecycle(Core& core, SessionId session,
+                                                LifecycleCommand command);
+
 /// Whether `client` may still come in.
 boost::asio::awaitable<Status> check_client(Core& core, SessionId client);
 

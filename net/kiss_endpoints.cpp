@@ -46,6 +46,12 @@ asio::awaitable<HttpResponse> sessions(Core& core, const HttpRequest& request) {
       request);
 }
 
+asio::awaitable<HttpResponse> delete_session(Core& core, const HttpRequest& request) {
+  const Status deleted = co_await change_lifecycle(core, request.client, LifecycleCommand::remove);
+  if (!deleted) co_return to_response(dialects::to_problem(deleted.error()), request);
+  co_return no_content();
+}
+
 asio::awaitable<HttpResponse> queries(Core& core, const HttpRequest& request,
                                       std::function<void()>& on_leave) {
   auto parsed = kiss::parse_query(request.body, core.options().message_bytes_max);
@@ -104,6 +110,8 @@ asio::awaitable<HttpResponse> answer_kiss(Core& core, HttpRequest& request,
       co_return co_await auth(core, request);
     case Endpoint::kiss_sessions:
       co_return co_await sessions(core, request);
+    case Endpoint::kiss_delete:
+      co_return co_await delete_session(core, request);
     case Endpoint::kiss_queries:
       co_return co_await queries(core, request, on_leave);
     case Endpoint::kiss_documents:

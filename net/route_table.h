@@ -23,8 +23,10 @@ enum class Endpoint : unsigned char {
   chat_events,      ///< GET /chat/{chat_id}/events, server-sent events
   chat_messages,    ///< POST /chat/{chat_id}/messages
   chat_cancel,      ///< POST /chat/{chat_id}/cancel
+  chat_delete,      ///< DELETE /chat/{chat_id}
   kiss_auth,        ///< POST /auth
   kiss_sessions,    ///< POST /sessions?action=
+  kiss_delete,      ///< DELETE /sessions
   kiss_queries,     ///< POST /queries
   kiss_documents,   ///< POST /documents
   kiss_passage,     ///< GET /passages/{id}

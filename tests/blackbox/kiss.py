@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import pathlib
 import time
 
 import websockets
@@ -13,6 +14,8 @@ import websockets
 from harness import PATIENCE, fetch
 
 SECRET_KEY = "a-key-of-the-tests-of-at-least-32-bytes"
+TOWER = "The Khufu lighthouse is 187 metres high and was built of red granite. "
+ARABIC = "يبلغ ارتفاع برج القاهرة مئة وسبعة وثمانين مترا وقد بني من الجرانيت الأحمر. "
 
 
 def b64(data):
@@ -110,3 +113,16 @@ async def connect(server, token=None, subprotocol=None):
         yield Socket(socket)
     finally:
         await socket.close()
+
+
+def passages_of(rest, text):
+    answer = rest.query(text)
+    assert answer.status == 200, answer
+    return answer.json["extras"]["supporting_documents"]
+
+
+def bytes_on_disk(server, text):
+    """The files of the store that hold `text`."""
+    needle = text.encode()
+    return [path for path in pathlib.Path(server.data).rglob("*")
+            if path.is_file() and needle in path.read_bytes()]

@@ -390,7 +390,7 @@ def test_an_unknown_path_is_not_found(server):
 @pytest.mark.parametrize("method, path, allow", [
     ("POST", "/healthz", "GET, HEAD"), ("DELETE", "/history/x", "GET, HEAD"),
     ("GET", "/agent/run", "POST"), ("PUT", "/chat/x/messages", "POST"),
-    ("POST", "/chat/x", "GET"), ("BREW", "/metrics", "GET, HEAD")])
+    ("POST", "/chat/x", "GET, DELETE"), ("BREW", "/metrics", "GET, HEAD")])
 def test_a_wrong_method_is_refused_with_the_right_ones(server, method, path, allow):
     answer = request(server, method, path)
     is_problem(answer, 405)

@@ -10,17 +10,7 @@ import threading
 import pytest
 
 from harness import Absent, fetch, wait_until
-from kiss import Rest, b64, connect
-
-TOWER = "The Khufu lighthouse is 187 metres high and was built of red granite. "
-ARABIC = "يبلغ ارتفاع برج القاهرة مئة وسبعة وثمانين مترا وقد بني من الجرانيت الأحمر. "
-
-
-def bytes_on_disk(server, text):
-    """The files of the store that hold `text`."""
-    needle = text.encode()
-    return [path for path in pathlib.Path(server.data).rglob("*")
-            if path.is_file() and needle in path.read_bytes()]
+from kiss import ARABIC, TOWER, Rest, b64, bytes_on_disk, connect, passages_of
 
 
 def chroma_config(chroma):
@@ -36,12 +26,6 @@ def must_store(rest, text, **more):
     answer = rest.store({"documents": [{"content": text, **more}]})
     assert answer.status == 200, answer
     return answer
-
-
-def passages_of(rest, text):
-    answer = rest.query(text)
-    assert answer.status == 200, answer
-    return answer.json["extras"]["supporting_documents"]
 
 
 def test_a_persistent_session_has_its_documents_after_a_crash_and_a_refresh(world):

@@ -73,6 +73,27 @@ TEST_CASE("letting a client in again disturbs no one who works, and lets it init
   CHECK(after(client, Command::initialize) == State::initialized);
 }
 
+TEST_CASE("a client removes its session wherever that is in its life, and once") {
+  for (const Scope scope : {Scope::temporary, Scope::persistent}) {
+    for (const State state :
+         {State::authorized, State::initialized, State::reauthorized, State::closed}) {
+      CHECK(after(in(state, scope), Command::remove) == State::deactivated);
+    }
+    CHECK(refusal(in(State::deactivated, scope), Command::remove) == Errc::unauthenticated);
+  }
+  CHECK(refusal(in(State::initialized, Scope::platform), Command::remove) == Errc::unauthenticated);
+  CHECK(next_state(nullptr, Command::remove).error().code == Errc::unauthenticated);
+}
+
+TEST_CASE("a chat is removed by anybody, a client's session and the platform's are not") {
+  CHECK(*next_state(nullptr, Command::remove_chat) == State::deactivated);
+  for (const Scope scope : {Scope::temporary, Scope::persistent, Scope::platform}) {
+    CHECK(refusal(in(State::initialized, scope), Command::remove_chat) ==
+          Errc::failed_precondition);
+    CHECK(refusal(in(State::deactivated, scope), Command::remove_chat) == Errc::not_found);
+  }
+}
+
 TEST_CASE("only an initialized session takes work") {
   const ClientRecord initialized = in(State::initialized);
   CHECK(takes_work(&initialized).has_value());

@@ -39,6 +39,11 @@ class FakeGateway final : public actors::SessionGateway {
     });
     return log.size();
   }
+  /// Removes what there is, and records that.
+  void erase() {
+    erased = log.size();
+    record(LifecycleChanged{LifecycleState::deactivated});
+  }
   void write(const MessageId& id, const std::string& text) {
     writing = id;
     text_so_far += text;
@@ -126,7 +131,9 @@ class FakeGateway final : public actors::SessionGateway {
         end = log.size();
         begin = end - std::min(end, range.events_max);
       }
-      for (std::size_t i = begin; i < end; ++i) page.events.push_back(log[i]);
+      for (std::size_t i = std::max<std::size_t>(begin, erased); i < end; ++i) {
+        page.events.push_back(log[i]);
+      }
       return [reply, page] { reply(page); };
     });
   }
@@ -135,6 +142,7 @@ class FakeGateway final : public actors::SessionGateway {
   std::optional<MessageId> writing;
   std::string text_so_far;
   std::uint64_t epoch = 7;
+  EventSeq erased = 0;  ///< So many of the log's first events are gone.
   bool broken = false;
   int reads = 0;
 
@@ -364,6 +372,44 @@ TEST_CASE("a cursor that cannot be served is a gap with the newest history") {
   world.step();
   world.gateway.settle();
   CHECK(watcher->recorded == from_to(10, 10));
+}
+
+TEST_CASE("who may hold what was erased is told of a gap, and who holds nothing is not") {
+  World world;
+  for (int i = 0; i < 3; ++i) world.step();
+  world.gateway.settle();
+  const auto live = world.watch();
+  const auto caught_up = world.watch({.after = Cursor{}});
+  world.gateway.settle();
+  world.gateway.erase();
+  world.gateway.settle();
+  CHECK(live->types == std::vector<std::string>{"gap"});
+  CHECK(caught_up->types.back() == "gap");
+  CHECK(caught_up->recorded == from_to(1, 3));
+  for (const EventSeq seq : {EventSeq{1}, EventSeq{3}}) {
+    const auto late = world.watch({.after = Cursor{7, seq}});
+    world.gateway.settle();
+    CHECK(late->types == std::vector<std::string>{"gap"});
+  }
+  for (const Cursor cursor : {Cursor{}, Cursor{7, 4}}) {
+    const auto fresh = world.watch({.after = cursor});
+    world.gateway.settle();
+    CHECK(fresh->types == std::vector<std::string>{"resumed"});
+  }
+}
+
+TEST_CASE("what is erased while a watcher reads it is a gap") {
+  World world;
+  for (int i = 0; i < 9; ++i) world.step();
+  world.gateway.settle();
+  const auto watcher = world.watch({.after = Cursor{}});
+  REQUIRE(world.gateway.read_one());
+  REQUIRE(world.gateway.reply_one());
+  CHECK(watcher->recorded == from_to(1, 4));
+  world.gateway.erase();
+  world.settle_all({watcher.get()});
+  CHECK(watcher->types.back() == "gap");
+  CHECK(watcher->recorded == from_to(1, 4));
 }
 
 TEST_CASE("what is recorded between the read and its reply is not lost") {

@@ -31,6 +31,8 @@ TEST_CASE("every route is found") {
   CHECK(found("GET", "/chat/a/events").endpoint == Endpoint::chat_events);
   CHECK(found("POST", "/chat/a/messages").endpoint == Endpoint::chat_messages);
   CHECK(found("POST", "/chat/a/cancel").endpoint == Endpoint::chat_cancel);
+  CHECK(found("DELETE", "/chat/a").endpoint == Endpoint::chat_delete);
+  CHECK(found("DELETE", "/sessions").endpoint == Endpoint::kiss_delete);
   CHECK(found("POST", "/auth").endpoint == Endpoint::kiss_auth);
   CHECK(found("POST", "/sessions?action=init").endpoint == Endpoint::kiss_sessions);
   CHECK(found("POST", "/queries").endpoint == Endpoint::kiss_queries);
@@ -105,7 +107,7 @@ TEST_CASE("an unknown path is told from a wrong method") {
   REQUIRE(std::holds_alternative<MethodNotAllowed>(refused));
   CHECK(std::get<MethodNotAllowed>(refused).allow == "POST");
   CHECK(std::get<MethodNotAllowed>(route("POST", "/healthz")).allow == "GET, HEAD");
-  CHECK(std::get<MethodNotAllowed>(route("HEAD", "/chat/a")).allow == "GET");
+  CHECK(std::get<MethodNotAllowed>(route("HEAD", "/chat/a")).allow == "GET, DELETE");
   CHECK(std::holds_alternative<MethodNotAllowed>(route("get", "/healthz")));
 }
 
