@@ -108,6 +108,21 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await reads(page, ".main", /This chat is not here[^]*deleted, or you signed out in another tab/);
   });
 
+  journey("a chat that another browser deletes is empty here, and takes no message", async (page) => {
+    await say(page, "soon erased");
+    await ended(page, 1);
+    await world.call("DELETE", `/chat/${chatId(page)}`);
+    await page.waitForSelector(".gap-note");
+    await becomes(() => asks(page), []);
+    await say(page, "is anybody there?");
+    await reads(page, ".notice", /the session was deleted/);
+    await page.reload();
+    await inState(page, "live");
+    await becomes(() => asks(page), ["is anybody there?"]);
+    await deleteOpen(page);
+    await becomes(() => page.locator(".entry").count(), 0);
+  });
+
   journey("an agent's chat outlives a list that was asked for before it was made", async (page) => {
     await agentChat();
     await look(page);

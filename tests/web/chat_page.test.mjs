@@ -184,12 +184,14 @@ describe("the chat page", { concurrency: false }, () => {
     await page.locator(".entry a", { hasText: "Roses" }).click();
     await until(async () => (await page.innerText(".head h1")) === "Roses", "the chat with its new name");
     await until(async () => (await seen(page)).map((turn) => turn.ask).join() === "quick thoughts about gardens", "what was said there");
+    const roses = chatId(page);
     await page.locator(".entry", { hasText: "Roses" }).hover();
     await page.locator(".entry", { hasText: "Roses" }).getByRole("button").click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await reads(page, "dialog", /The server keeps its log/);
+    await reads(page, "dialog", /deleted on the server/);
     await page.locator("dialog .danger").click();
     await until(async () => (await page.locator(".entry").count()) === 1, "one chat left");
+    assert.deepEqual(await world.call("GET", `/history/${roses}`), []);
     await becomes(() => page.evaluate(() => indexedDB.databases().then((all) => all.length)), 1);
   });
 
@@ -255,6 +257,16 @@ describe("the chat page", { concurrency: false }, () => {
     await page.waitForSelector(".documents .notice");
     await reads(page, ".documents .notice", /picture\.png/);
     await isWholeIn(world, page);
+
+    const { id: client_id, secret: client_secret } = await page.evaluate(() => JSON.parse(localStorage.getItem("parlance.chats"))[0]);
+    await world.call("POST", "/auth", { client_id, client_secret });
+    await page.locator(".entry.here").hover();
+    await page.locator(".entry.here").getByRole("button").click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await reads(page, "dialog", /with all its messages and documents/);
+    await page.locator("dialog .danger").click();
+    await page.waitForSelector(".entry", { state: "detached" });
+    await assert.rejects(world.call("POST", "/auth", { client_id, client_secret }), /401/);
   });
 
   journey("an agent is made, talked to and changed; somebody else's change is not overwritten", async (page) => {

@@ -1,5 +1,5 @@
 // The list of chats: those kept in this browser, and the sessions of the agent platform with them.
-import { apiKey, call, LONG_PATIENCE_MS, newId, Refusal } from "../shared/http";
+import { apiKey, call, newId, Refusal } from "../shared/http";
 import { kept, Store } from "../shared/store";
 
 export type Kind = "plain" | "agent" | "documents";
@@ -201,16 +201,9 @@ export async function renameChat(chat: Chat, title: string): Promise<void> {
   changeChat(chat.id, { title });
 }
 
-/** Deletes a platform's session on the server; of others only this browser's knowledge goes. */
-export async function deleteChat(chat: Chat): Promise<void> {
-  if (chat.kind === "agent") {
-    try {
-      await call("DELETE", `/api/v1/session/${chat.id}`, { patience: LONG_PATIENCE_MS });
-    } catch (error) {
-      if (!(error instanceof Refusal && error.status === 404)) throw error;
-    }
-  }
-  change((list) => list.filter((each) => each.id !== chat.id));
+/** Has this browser forget a chat. */
+export function dropChat(id: string): void {
+  change((list) => list.filter((each) => each.id !== id));
 }
 
 export function forgetChats(): void {

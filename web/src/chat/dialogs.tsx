@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog";
 import { Refusal } from "../shared/http";
 import { Field, unsavedOf } from "./agent_editor";
-import { type Chat, deleteChat, renameChat } from "./chats";
+import { type Chat, renameChat } from "./chats";
+import { deleteChat } from "./deletion";
 import { forgetChat } from "./session";
 import { useTranslate } from "./texts";
 

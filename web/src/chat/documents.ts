@@ -101,6 +101,18 @@ export async function storeFiles(chat: Chat, files: readonly File[], key = newId
   changeChat(chat.id, { files: [...(chatOf(chat.id)?.files ?? []), ...stored], updatedAt: Date.now() });
 }
 
+/** With its messages and documents. Throws a Refusal of 404 where the server does not know it. */
+export async function deleteSession(chat: Chat): Promise<void> {
+  try {
+    await authorized(chat, "DELETE", "/sessions");
+  } catch (error) {
+    if (!(error instanceof Refusal && error.status === 401)) throw error;
+    // Its secret is refused, so nobody can come to it any more.
+    throw new Refusal(404, error.message);
+  }
+  tokens.delete(chat.id);
+}
+
 /** The passages of an answer: the question with its key once more is answered as it was. */
 export async function passagesOf(chat: Chat, messageId: string, question: string): Promise<Passage[]> {
   if (!messageId.startsWith(KEYED)) return [];
