@@ -26,6 +26,12 @@ constexpr std::size_t kEndWaitersMax = 1'024;
 // ---- The session's life ----
 
 void SessionActor::handle(ChangeLifecycle& change) {
+  const bool removes =
+      change.command == LifecycleCommand::remove || change.command == LifecycleCommand::remove_chat;
+  if (removes && closing() && client_->record.state == LifecycleState::deactivated) {
+    client_->closing.push_back(std::move(change.reply));  // It is gone only once that is durable.
+    return;
+  }
   const Result<LifecycleState> next = agent::next_state(client(), change.command);
   if (!next) return change.reply(next.error());
   switch (change.command) {

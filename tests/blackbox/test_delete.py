@@ -79,6 +79,14 @@ async def test_an_answer_in_progress_and_those_that_wait_end_with_their_chat(slo
     assert slow.metric("runs_active") == 0
 
 
+async def test_a_chat_that_is_deleted_twice_at_once_is_gone_when_either_is_answered(slow):
+    async with Chat(slow, "twice", tokens=True) as chat:
+        await chat.text_of(await chat.send("one"), 20)
+        for answer in asyncio.as_completed([deleted(slow, "twice") for _ in range(4)]):
+            assert (await answer).status in (204, 404)
+            assert slow.history("twice") == []
+
+
 @pytest.mark.parametrize("kind", [Chat, Events])
 async def test_who_holds_a_part_of_a_deleted_chat_is_told_so(server, kind):
     async with Chat(server, "held") as chat:
