@@ -50,6 +50,23 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await page.waitForSelector("dialog", { state: "detached" });
   });
 
+  journey("Escape on a chat that was found ends the search, and the answer goes on", async (page) => {
+    await say(page, "an endless story");
+    await answering(page);
+    await page.keyboard.press("Control+KeyK");
+    await page.keyboard.type("story");
+    await page.keyboard.press("ArrowDown");
+    await becomes(() => page.evaluate(() => document.activeElement.matches(".entry a")), true, "the focus on what was found");
+    await page.keyboard.press("Escape");
+    await becomes(() => page.inputValue("[type=search]"), "");
+    await isFocused(page, "Search chats");
+    assert.equal(await runs(page), 1, "nothing has stopped the answer");
+    await page.keyboard.press("Escape");
+    await isFocused(page, "Message");
+    await page.keyboard.press("Escape");
+    await ended(page, 1);
+  });
+
   journey("on a phone Escape closes the list of chats, and the answer goes on", async (page) => {
     await say(page, "an endless story");
     await answering(page);

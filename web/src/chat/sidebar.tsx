@@ -1,6 +1,6 @@
 // The list of chats, with what belongs to the page as a whole below it.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Ref } from "preact";
+import type { Ref, RefObject } from "preact";
 import { language, theme, type Theme } from "../shared/appearance";
 import { apiKey, Refusal } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
@@ -15,7 +15,7 @@ import { type TextKey, useTranslate } from "./texts";
 
 interface Props {
   current: string | null;
-  searchBox: Ref<HTMLInputElement>;
+  searchBox: RefObject<HTMLInputElement>;
   closeButton: Ref<HTMLButtonElement>;
   onRename: (chat: Chat) => void;
   onDelete: (chat: Chat) => void;
@@ -93,6 +93,14 @@ export function Sidebar(props: Props) {
     event.preventDefault();
     next.focus();
   };
+  const onListKey = (event: KeyboardEvent) => {
+    onKeyDown(event);
+    if (event.key !== "Escape" || !query) return;
+    // As after Escape in the search box: the next one leaves the search.
+    event.preventDefault();
+    setQuery("");
+    props.searchBox.current?.focus();
+  };
 
   return (
     <nav class="sidebar" aria-label={t("chats")}>
@@ -121,12 +129,10 @@ export function Sidebar(props: Props) {
           onInput={({ currentTarget }) => setQuery(currentTarget.value)}
           onFocus={() => setSearching(true)}
           onBlur={() => setSearching(false)}
-          onKeyDown={(event) => {
-            onKeyDown(event);
-          }}
+          onKeyDown={onKeyDown}
         />
       </div>
-      <section ref={list} class="chat-list" aria-label={t("chats")} onKeyDown={onKeyDown}>
+      <section ref={list} class="chat-list" aria-label={t("chats")} onKeyDown={onListKey}>
         {groups.map(([group, some]) => (
           <div key={group}>
             <h2>{t(group)}</h2>
