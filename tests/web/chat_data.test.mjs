@@ -190,6 +190,8 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     const refused = page.waitForResponse((response) => response.status() === 429);
     for (const text of ["two", "three", "four", "five"]) await say(page, text);
     await refused;
+    await reads(page, ".turn:has-text('four')", /The queue is full; sent when there is room/);
+    await reads(page, ".turn:has-text('five')", /The queue is full/);
     assert.equal(await page.locator(".notice").count(), 0);
     await page.press("#message", "Escape");
     await ended(page, 5);

@@ -91,6 +91,22 @@ test("a message that is to be tried later is overtaken by none", async () => {
   vi.useRealTimers();
 });
 
+test("what holds a message up is told until it is taken, and of none that nobody wants any more", async () => {
+  vi.useFakeTimers();
+  const told: unknown[] = [];
+  const answers: Sent[] = [{ ok: false, held: "full" }, { ok: false }, { ok: false, held: "busy" }, { ok: true }, { ok: false, held: "full" }];
+  const outbox = new Outbox({ kept: keeping(), send: async () => answers.shift()!, onChange: () => {}, onHeld: (held) => told.push(held) });
+  outbox.add(message("a"));
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(told).toEqual(["full", undefined, "busy", undefined, undefined]);
+  outbox.add(message("b"));
+  await vi.advanceTimersByTimeAsync(0);
+  outbox.drop(["b"]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(told.slice(5)).toEqual(["full", undefined]);
+  vi.useRealTimers();
+});
+
 test("a message that is discarded on its way is out at once, and told when it has arrived", async () => {
   let arrive: (sent: Sent) => void = () => {};
   const outbox = new Outbox({ kept: keeping(), send: () => new Promise((resolve) => (arrive = resolve)), onChange: () => {} });

@@ -34,6 +34,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
   const t = useTranslate();
   const transcript = useStore(session.transcript);
   const unsent = useStore(session.unsent);
+  const held = useStore(session.held);
   const state = useStore(session.state);
   const loaded = useStore(session.loaded);
   const replaced = useStore(session.replaced);
@@ -201,7 +202,7 @@ export function Conversation({ session, chat, composer, onMenu, announce }: Prop
               ) : (
                 <UnsentTurn
                   message={row.unsent}
-                  offline={state === "offline"}
+                  waits={state === "offline" ? "offline" : held}
                   onEdit={() => composer.current?.edit(row.unsent.text, row.unsent.id)}
                   onRetry={() => session.resend(row.unsent.id)}
                   onDiscard={() => session.discard(row.unsent.id)}

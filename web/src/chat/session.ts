@@ -1,7 +1,7 @@
 // One open chat: its transcript, the state of its stream, and what is on the way to the server.
 import { apiKey, call, newId, Refusal, signInWanted } from "../shared/http";
 import { forget, kept, Store } from "../shared/store";
-import { apply, EMPTY, type Frame, nextGrowth, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
+import { apply, EMPTY, type Frame, type Held, nextGrowth, Outbox, type Sent, StreamConnection, type StreamState, TranscriptCache, type Transcript, type Unsent } from "../stream";
 import { type Chat, chatOf, forgetChats, touchChat } from "./chats";
 import { KEYED } from "./documents";
 
@@ -45,6 +45,7 @@ export class ChatSession {
   readonly transcript = new Store<Transcript>(EMPTY);
   readonly state = new Store<StreamState>("connecting");
   readonly unsent = new Store<readonly Unsent[]>([]);
+  readonly held = new Store<Held | undefined>(undefined);
   /** False until what this browser keeps of the chat was looked at. */
   readonly loaded = new Store(false);
   /** True after the server's data turned out to be others. */
@@ -68,6 +69,7 @@ export class ChatSession {
       kept: kept(outboxOf(chat)),
       send: (message) => this.post(message),
       onChange: (messages) => this.unsent.set(messages),
+      onHeld: (held) => this.held.set(held),
     });
     this.unsent.set(this.outbox.all);
     const said = first.get(chat.id);
@@ -194,6 +196,12 @@ export class ChatSession {
     this.saved = await cache.save(this.chat.id, transcript, this.saved).catch(() => this.saved);
   }
 
+  private heldBy({ status }: Refusal): Held | undefined {
+    // A queue that lets nothing in is behind a run; without one it is another of the server's limits.
+    if (status === 429) return this.transcript.get().runs.some(({ outcome }) => outcome === null) ? "full" : "busy";
+    return status === 503 || status === 507 ? "busy" : undefined;
+  }
+
   private async post({ id, text }: Unsent): Promise<Sent> {
     const keyed = id.startsWith(KEYED);
     try {
@@ -204,7 +212,7 @@ export class ChatSession {
       return { ok: true };
     } catch (error) {
       if (!(error instanceof Refusal) || error.passing || error.status === 401) {
-        return { ok: false, ...(error instanceof Refusal && error.retryAfter && { retryAfter: error.retryAfter }) };
+        return { ok: false, ...(error instanceof Refusal && { held: this.heldBy(error), ...(error.retryAfter && { retryAfter: error.retryAfter }) }) };
       }
       return { ok: false, refused: error.message };
     }

@@ -5,11 +5,11 @@ import { directionOf, language } from "../shared/appearance";
 import { clock, duration, moment, number } from "../shared/i18n";
 import { Icon, type IconName } from "../shared/icons";
 import { useStore } from "../shared/store";
-import { answerOf, type Phase, type Run, type Unsent } from "../stream";
+import { answerOf, type Held, type Phase, type Run, type Unsent } from "../stream";
 import { Activities } from "./activity";
 import { Answer } from "./answer";
 import { sourcesOf, tookOf } from "./steps";
-import { t, useTranslate } from "./texts";
+import { t, type TextKey, useTranslate } from "./texts";
 import { playing, type Recorded, toggle, type VoiceOfRun } from "./voice";
 
 export interface TurnActions {
@@ -167,10 +167,13 @@ function Question({ text }: { text: string }) {
   );
 }
 
+const WAITS = { offline: "sendingOffline", full: "sendingFull", busy: "sendingBusy" } satisfies Record<Held | "offline", TextKey>;
+
 /** A message that the server is not known to have yet. */
-export function UnsentTurn({ message, offline, onEdit, onRetry, onDiscard }: {
+export function UnsentTurn({ message, waits, onEdit, onRetry, onDiscard }: {
   message: Unsent;
-  offline: boolean;
+  /** For what; it is on its way when for nothing. */
+  waits: keyof typeof WAITS | undefined;
   onEdit: () => void;
   onRetry: () => void;
   onDiscard: () => void;
@@ -186,8 +189,8 @@ export function UnsentTurn({ message, offline, onEdit, onRetry, onDiscard }: {
         {message.refused === undefined ? (
           <div class="turn-tools">
             <span class="faint with-icon">
-              {offline ? <Icon name="clock" /> : <span class="spinner" />}
-              {t(offline ? "sendingOffline" : "sending")}
+              {waits ? <Icon name="clock" /> : <span class="spinner" />}
+              {t(waits ? WAITS[waits] : "sending")}
             </span>
             <Tool icon="close" label={t("discard")} text={t("remove")} onClick={onDiscard} />
           </div>

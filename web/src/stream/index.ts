@@ -4,5 +4,5 @@ export { StreamConnection, type StreamState } from "parlance-client/stream_conne
 export { TranscriptCache } from "./cache";
 export { epochOf, type Frame, FROM_START, type Usage } from "./frames";
 export { nextGrowth } from "./growth";
-export { Outbox, type Sent, type Unsent } from "./outbox";
+export { type Held, Outbox, type Sent, type Unsent } from "./outbox";
 export { answerOf, apply, EMPTY, type Outcome, type Phase, phaseOf, restored, type Run, type Step, type Transcript } from "./transcript";

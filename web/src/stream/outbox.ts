@@ -10,10 +10,15 @@ export interface Unsent {
   refused?: string;
 }
 
+/** Why the server takes nothing for now: the chat's queue is full, or it is busy otherwise. */
+export type Held = "full" | "busy";
+
 export interface Sent {
   ok: boolean;
   /** The server's sentence, where trying again changes nothing. */
   refused?: string;
+  /** Absent where it was not reached. */
+  held?: Held | undefined;
   retryAfter?: number;
 }
 
@@ -22,6 +27,8 @@ export interface OutboxOptions {
   kept: { get(): string | null; set(value: string | null): void };
   send: (message: Unsent) => Promise<Sent>;
   onChange: (messages: readonly Unsent[]) => void;
+  /** Of the last try, until the next one ends. */
+  onHeld?: (held: Held | undefined) => void;
 }
 
 const FIRST_WAIT_MS = 300;
@@ -105,12 +112,14 @@ export class Outbox {
     try {
       for (;;) {
         const next = this.messages.find((each) => !each.refused && !this.accepted.has(each.id));
+        if (!next) this.options.onHeld?.(undefined);
         if (!next || this.closed) return;
         const done = this.options.send(next);
         this.sending = { id: next.id, done };
         const sent = await done;
         this.sending = undefined;
         if (this.closed) return;
+        this.options.onHeld?.(sent.held);
         if (sent.ok) {
           this.failures = 0;
           this.accepted.add(next.id);
