@@ -1,7 +1,7 @@
 // What hands do to the chat page: keys, focus, dialogs and the microphone, in a real browser.
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
-import { answering, becomes, chatId, ended, inState, journeysOf, say, seen } from "./chat.mjs";
+import { answering, becomes, chatId, ended, inState, journeysOf, reads, say, seen } from "./chat.mjs";
 import { until, World } from "./world.mjs";
 
 const PHONE = { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true };
@@ -182,6 +182,37 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await page.locator("dialog dialog .danger").click();
     await page.waitForSelector("dialog", { state: "detached" });
     await until(() => page.evaluate(() => document.activeElement.matches(".answerer.add")), "the focus where it was before");
+  });
+
+  journey("of many agents a dozen is shown, and the others are found or shown on demand", async (page) => {
+    const make = (name) => world.call("POST", "/api/v1/agent", { name, prompt: "You help people.", description: null });
+    const used = await make("The oldest, but talked to");
+    for (let i = 1; i <= 20; ++i) await make(`Desk ${i}`);
+    await world.call("POST", "/api/v1/session", { agent_id: used.id, title: "Talked to" });
+    await page.reload();
+    const names = () => page.$$eval(".answerer:has(.answerer-name[dir]) .answerer-name", (all) => all.map((each) => each.textContent).slice(2));
+    const dozen = [used.name, ...Array.from({ length: 11 }, (_, i) => `Desk ${20 - i}`)];
+    await becomes(names, dozen);
+    const all = page.getByRole("button", { name: "Show all 21 agents" });
+    await all.focus();
+    await page.keyboard.press("Enter");
+    await becomes(async () => (await names()).length, 21);
+    await page.keyboard.press("Enter");
+    await becomes(names, dozen);
+    const search = page.getByRole("searchbox", { name: "Search agents" });
+    await search.fill("DESK 1");
+    await becomes(names, ["Desk 19", "Desk 18", "Desk 17", "Desk 16", "Desk 15", "Desk 14", "Desk 13", "Desk 12", "Desk 11", "Desk 10", "Desk 1"]);
+    await search.fill("nobody");
+    await page.locator(".answerers [role=status]", { hasText: "0 agents fit" }).waitFor();
+    await search.fill("desk 2");
+    await page.locator(".answerer", { hasText: "Desk 2" }).last().click();
+    await isFocused(page, "Message");
+    await search.press("Escape");
+    await becomes(() => search.inputValue(), "");
+    await becomes(names, [...dozen, "Desk 2"], "the chosen one stays in view");
+    await say(page, "quick, hello");
+    await ended(page, 1);
+    await reads(page, ".entry.here", /Desk 2/);
   });
 
   journey("a refused agent is told at its field, which has the focus", async (page) => {

@@ -14,6 +14,7 @@ export interface AgentSettings {
 
 export interface Agent extends AgentSettings {
   id: string;
+  created_at: string;
 }
 
 /** Null until they were fetched. */

@@ -1,12 +1,14 @@
 // A chat that is to begin: who answers, and the first message.
-import { useRef, useState } from "preact/hooks";
+import { useId, useMemo, useRef, useState } from "preact/hooks";
 import { newId, Refusal } from "../shared/http";
 import { Icon, type IconName } from "../shared/icons";
 import { kept, useStore } from "../shared/store";
-import { agents } from "./agents";
-import { type Chat, newAgentChat, newPlainChat, renameChat, titleOf } from "./chats";
+import { type Agent, agents } from "./agents";
+import { type Chat, chats, newAgentChat, newPlainChat, renameChat, titleOf } from "./chats";
 import { Composer, type ComposerHandle } from "./composer";
 import { newDocumentsChat } from "./documents";
+import { composing } from "./escape";
+import { folded } from "./search";
 import { useTranslate } from "./texts";
 
 interface Props {
@@ -23,6 +25,18 @@ const PLAIN = "plain";
 const DOCUMENTS = "documents";
 const keptChoice = kept("parlance.answerer");
 
+/** So many agents are shown; of more, those that are searched for. */
+const AGENTS_SHOWN = 12;
+
+/** The one that was talked to or made last comes first. */
+function newestFirst(all: readonly Agent[], chats: readonly Chat[]): Agent[] {
+  const at = new Map(all.map((agent) => [agent.id, Date.parse(agent.created_at) || 0]));
+  for (const { agentId, updatedAt } of chats) {
+    if (agentId !== undefined && updatedAt > (at.get(agentId) ?? Infinity)) at.set(agentId, updatedAt);
+  }
+  return [...all].sort((a, b) => at.get(b.id)! - at.get(a.id)!);
+}
+
 export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }: Props) {
   const t = useTranslate();
   const all = useStore(agents);
@@ -32,6 +46,18 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
   // The same for every try with an agent, so that none makes a second session.
   const tried = useRef<{ kind: string; title: string; key: string } | null>(null);
   const chosen = choice === DOCUMENTS || all?.some((agent) => agent.id === choice) ? choice : PLAIN;
+
+  const many = (all?.length ?? 0) > AGENTS_SHOWN;
+  const [query, setQuery] = useState("");
+  const [everyAgent, setEveryAgent] = useState(false);
+  const listId = useId();
+  const wanted = many ? folded(query.trim()) : "";
+  const known = useStore(chats);
+  const ordered = useMemo(() => (many ? newestFirst(all!, known) : (all ?? [])), [all, known]);
+  const shown = useMemo(() => {
+    if (wanted) return ordered.filter(({ name, description, prompt }) => folded(`${name} ${description || prompt}`).includes(wanted));
+    return everyAgent || !many ? ordered : ordered.filter(({ id }, place) => place < AGENTS_SHOWN || id === chosen);
+  }, [ordered, wanted, everyAgent, chosen]);
 
   const choose = (id: string) => {
     setChoice(id);
@@ -87,10 +113,41 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
         />
         <fieldset class="answerers">
           <legend class="faint">{t("whoAnswers")}</legend>
-          <div class="answerer-list">
+          {many && (
+            <div class="answerer-search">
+              <div class="search">
+                <Icon name="search" />
+                <input
+                  type="search"
+                  dir="auto"
+                  value={query}
+                  placeholder={t("searchAgents")}
+                  aria-label={t("searchAgents")}
+                  aria-controls={listId}
+                  onInput={({ currentTarget }) => setQuery(currentTarget.value)}
+                  onKeyDown={(event) => {
+                    if (event.key !== "Escape" || !query || composing(event)) return;
+                    event.preventDefault();
+                    setQuery("");
+                  }}
+                />
+              </div>
+              {!wanted && (
+                <button type="button" class="small" aria-expanded={everyAgent} aria-controls={listId} onClick={() => setEveryAgent(!everyAgent)}>
+                  {everyAgent ? t("showLess") : t("showAllAgents", { n: all!.length })}
+                </button>
+              )}
+            </div>
+          )}
+          {many && (
+            <p class={wanted && shown.length === 0 ? "faint agents-found" : "hidden"} role="status">
+              {wanted && t("agentsFound", { n: shown.length })}
+            </p>
+          )}
+          <div class="answerer-list" id={listId}>
             <Answerer id={PLAIN} chosen={chosen} icon="chat" name={t("assistant")} hint={t("plainHint")} onChoose={choose} />
             <Answerer id={DOCUMENTS} chosen={chosen} icon="sources" name={t("documentsChat")} hint={t("documentsHint")} onChoose={choose} />
-            {all?.map((agent) => (
+            {shown.map((agent) => (
               <Answerer key={agent.id} id={agent.id} chosen={chosen} icon="agent" name={agent.name} hint={agent.description || agent.prompt} onChoose={choose} />
             ))}
             <button type="button" class="answerer add" onClick={onNewAgent}>
