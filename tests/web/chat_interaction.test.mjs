@@ -215,6 +215,20 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await reads(page, ".entry.here", /Desk 2/);
   });
 
+  journey("arrows go from one who answers to the next", async (page) => {
+    await world.call("POST", "/api/v1/agent", { name: "Made last", prompt: "You help people." });
+    await page.reload();
+    await page.locator(".answerer", { hasText: "Made last" }).waitFor();
+    await page.locator(".answerer.chosen input").focus();
+    for (const chosen of ["Documents", "Made last"]) {
+      await page.keyboard.press("ArrowDown");
+      await becomes(() => page.innerText(".answerer.chosen .answerer-name"), chosen);
+      await becomes(() => page.evaluate(() => document.activeElement.matches(".answerer.chosen input")), true, "the focus stays among them");
+    }
+    await page.locator(".answerer", { hasText: "Documents" }).click();
+    await isFocused(page, "Message");
+  });
+
   journey("a refused agent is told at its field, which has the focus", async (page) => {
     await page.click(".answerer.add");
     await page.getByLabel("Name", { exact: true }).fill("Travel desk");

@@ -59,10 +59,12 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
     return everyAgent || !many ? ordered : ordered.filter(({ id }, place) => place < AGENTS_SHOWN || id === chosen);
   }, [ordered, wanted, everyAgent, chosen]);
 
+  // Who goes through the list with arrows chooses at every step, and is not there yet.
+  const byKey = useRef(false);
   const choose = (id: string) => {
     setChoice(id);
     keptChoice.set(id);
-    composer.current?.focus();
+    if (!byKey.current) composer.current?.focus();
   };
   const beginWith = async (agentId: string, title: string) => {
     if (tried.current?.kind !== agentId) tried.current = { kind: agentId, title, key: newId() };
@@ -144,7 +146,7 @@ export function Start({ composer, problem: other, onMenu, onNewAgent, onBegun }:
               {wanted && t("agentsFound", { n: shown.length })}
             </p>
           )}
-          <div class="answerer-list" id={listId}>
+          <div class="answerer-list" id={listId} onKeyDown={() => (byKey.current = true)} onPointerDown={() => (byKey.current = false)}>
             <Answerer id={PLAIN} chosen={chosen} icon="chat" name={t("assistant")} hint={t("plainHint")} onChoose={choose} />
             <Answerer id={DOCUMENTS} chosen={chosen} icon="sources" name={t("documentsChat")} hint={t("documentsHint")} onChoose={choose} />
             {shown.map((agent) => (
