@@ -339,6 +339,23 @@ describe("the microphone in the chat page", { concurrency: false }, () => {
     await ended(page, 1);
   }, { locale: "ar" });
 
+  journey("on a phone what is recorded leaves room to write", async (page) => {
+    await page.addInitScript(() => (navigator.mediaDevices.getUserMedia = () => new Promise(() => {})));
+    await page.goto(`${world.url}/#/c/${(await session()).id}`);
+    await page.reload();
+    await inState(page, "live");
+    await page.click("[aria-label='Record a message']");
+    await page.locator(".recorder", { hasText: "Waiting for the microphone" }).waitFor();
+    const room = await page.locator("#message").evaluate((area) => {
+      const [style, pen] = [getComputedStyle(area), document.createElement("canvas").getContext("2d")];
+      pen.font = style.font;
+      return area.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - pen.measureText(area.placeholder).width;
+    });
+    assert.ok(room > 0, `the placeholder fits: ${room}`);
+    const [box, recorder] = [await page.locator(".composer-box").boundingBox(), await page.locator(".recorder").boundingBox()];
+    assert.ok(recorder.x >= box.x && recorder.x + recorder.width <= box.x + box.width);
+  }, PHONE);
+
   journey("the microphone is on only while something is recorded", async (page) => {
     // The question for permission stays open until `answer` is called.
     await page.addInitScript(() => {
