@@ -235,10 +235,18 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await reads(page, ".chat-list", /They cannot be fetched: The server cannot be reached/);
     await page.click(".more-chats");
     await page.waitForSelector(".more-chats", { state: "detached" });
-    const added = await world.call("POST", "/api/v1/session", { agent_id, title: "A newer trip" });
-    await look(page);
-    await page.locator(`.entry a[href$="${added.id}"]`).waitFor();
-    assert.equal(await page.locator(".more-chats").count(), 0);
+    const added = async (count, show) => {
+      let last;
+      for (let i = 0; i < count; ++i) last = await world.call("POST", "/api/v1/session", { agent_id, title: "A newer trip" });
+      await show();
+      await page.locator(`.entry a[href$="${last.id}"]`).waitFor();
+      return page.locator(".more-chats").count();
+    };
+    assert.equal(await added(1, () => look(page)), 0);
+    assert.equal(await added(1, () => page.reload()), 0, "all of them are kept");
+    assert.equal(await added(101, () => page.reload()), 1, "between the newest and those that are kept some are missing");
+    await page.click(".more-chats");
+    await page.waitForSelector(".more-chats", { state: "detached" });
   });
 
   journey("the note that the data are others covers no message and can be put away", async (page) => {

@@ -51,6 +51,10 @@ export const chats = new Store<readonly Chat[]>(read(keptChats.get()));
 /** Where the platform's list goes on; null when all of it is here. */
 export const moreSessions = new Store<string | null>(null);
 let listed = false;
+/** From that place up to the session that was made then none is missing here. */
+let newest = 0;
+/** The same when none was left to fetch: this browser keeps what is older, and need not offer it after a reload. */
+const keptWhole = kept("parlance.chats.whole");
 
 function read(text: string | null): Chat[] {
   try {
@@ -161,8 +165,11 @@ export async function loadSessions(more = false): Promise<void> {
     const items = page.items.filter(({ id }) => known.has(id) || !before.has(id));
     return [...items.map((each) => fromSession(each, known.get(each.id))), ...left];
   });
-  // The newest page says nothing new of where the list goes on.
-  if (more || !listed) moreSessions.set(page.next_cursor);
+  const whole = page.next_cursor === null || oldest <= Number(keptWhole.get() ?? 0);
+  if (!more && (whole || !listed || oldest <= newest)) newest = Date.parse(page.items[0]?.created_at ?? "") || 0;
+  if (whole && unkept.size === 0) keptWhole.set(String(newest));
+  // Else the newest page says nothing new of where the list goes on.
+  if (whole || more || !listed) moreSessions.set(whole ? null : page.next_cursor);
   listed = true;
 }
 
@@ -208,6 +215,7 @@ export function dropChat(id: string): void {
 
 export function forgetChats(): void {
   keptChats.set(null);
+  keptWhole.set(null);
   chats.set([]);
   moreSessions.set(null);
   listed = false;
