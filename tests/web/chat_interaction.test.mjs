@@ -184,6 +184,28 @@ describe("keys, focus and dialogs of the chat page", { concurrency: false }, () 
     await until(() => page.evaluate(() => document.activeElement.matches(".answerer.add")), "the focus where it was before");
   });
 
+  journey("what is asked before changes are lost is never below them", async (page) => {
+    await page.click(".answerer.add");
+    await page.getByLabel("Prompt", { exact: true }).fill("You help people plan trips.");
+    const question = page.locator("dialog dialog");
+    // As Firefox closes one where Escape is pressed again and again.
+    const close = (each) => page.evaluate((each) => {
+      for (const dialog of document.querySelectorAll(each)) {
+        dialog.dispatchEvent(new Event("cancel"));
+        dialog.close();
+      }
+    }, each);
+    await close("dialog");
+    await question.waitFor();
+    await question.locator("button", { hasText: "Keep editing" }).click();
+    await question.waitFor({ state: "detached" });
+    await close("dialog");
+    await question.waitFor();
+    await close("dialog:not(dialog dialog)");
+    await question.locator(".danger").click();
+    await page.waitForSelector("dialog", { state: "detached" });
+  });
+
   journey("of many agents a dozen is shown, and the others are found or shown on demand", async (page) => {
     const make = (name) => world.call("POST", "/api/v1/agent", { name, prompt: "You help people.", description: null });
     const used = await make("The oldest, but talked to");

@@ -47,6 +47,8 @@ export function Dialog({ title, closeLabel, onClose, unsaved, children, wide }: 
       class={wide ? "dialog wide" : "dialog"}
       aria-labelledby={id}
       onCancel={(event) => {
+        // It is closed in a moment all the same; below it is shown again.
+        if (!event.cancelable) return;
         event.preventDefault();
         leave();
       }}
@@ -54,6 +56,11 @@ export function Dialog({ title, closeLabel, onClose, unsaved, children, wide }: 
         // Browsers close it all the same where Escape is pressed again and again.
         if (!element.current || element.current.open) return;
         element.current.showModal();
+        // What was above it is above it again.
+        for (const each of element.current.querySelectorAll<HTMLDialogElement>("dialog[open]")) {
+          each.close();
+          each.showModal();
+        }
         leave();
       }}
       onPointerDown={(event) => (pressedOutside.current = event.target === element.current)}
