@@ -199,6 +199,18 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await becomes(() => asks(page), ["an endless one", "two", "three", "four", "five"]);
   });
 
+  journey("a message for which there was no room is sent as soon as there is", async (page) => {
+    await say(page, "an endless one");
+    await answering(page, 5);
+    const full = { status: 429, headers: { "Retry-After": "600" }, json: { detail: "2 messages wait in this chat already" } };
+    await page.route("**/messages", (route) => route.fulfill(full), { times: 1 });
+    await say(page, "two");
+    await reads(page, ".turn:has-text('two')", /The queue is full/);
+    await page.press("#message", "Escape");
+    await ended(page, 2);
+    await isWholeIn(world, page);
+  });
+
   journey("a message that is removed on its way is not answered", async (page) => {
     const slow = await hold(page, "**/messages", "POST");
     await say(page, "an endless one that nobody wants");

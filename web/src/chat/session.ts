@@ -175,6 +175,7 @@ export class ChatSession {
     this.transcript.set(after);
     if (after.seq === before.seq) return;
     this.dropArrived();
+    if (this.held.get() === "full" && frames.some(({ type }) => type === "message_end")) this.outbox.flush();
     this.saving ??= setTimeout(this.saveNow, SAVE_MS);
     const newest = after.runs.at(-1);
     if (newest) touchChat(this.chat.id, newest.at);
