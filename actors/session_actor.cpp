@@ -145,7 +145,7 @@ SessionActor::behavior_type SessionActor::make_behavior() {
           feed(agent::SpeechFailed{m.spoken.error().code, m.spoken.error().detail});
         }
       },
-      [this](AudioErased& m) { closed(m.status); },
+      [this](AudioErased& m) { closed(m.status, LifecycleState::deactivated); },
       [this](DocumentsPrepared& m) { handle(m); },
       [this](DocumentsWritten& m) { handle(m); },
       [this](Submit& m) { receive(m); },

@@ -90,7 +90,11 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
     /// Whether that one is still wanted; null while there is none in work.
     std::shared_ptr<std::atomic<bool>> wanted;
     std::shared_ptr<const PreparedSet> prepared;
-    std::vector<SessionGateway::StatusReply> closing;  ///< Not empty while the session closes.
+    struct Closing {
+      LifecycleState wanted = LifecycleState::closed;
+      SessionGateway::StatusReply reply;
+    };
+    std::vector<Closing> closing;  ///< Who waits for it; not empty while the session closes.
     bool close_recorded = false;
   };
 
@@ -139,7 +143,8 @@ class SessionActor final : public SessionHandle::base, public CoreBound {
   void begin_close(LifecycleState state, SessionGateway::StatusReply reply);
   void cancel_queue();
   void go_on_closing();
-  void closed(const Status& status);
+  /// `recorded`: the state that the log has now, where `status` says so.
+  void closed(const Status& status, LifecycleState recorded);
   void start_store();
   void handle(DocumentsPrepared& m);
   void write_set(const Status& begun);

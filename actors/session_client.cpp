@@ -29,7 +29,8 @@ void SessionActor::handle(ChangeLifecycle& change) {
   const bool removes =
       change.command == LifecycleCommand::remove || change.command == LifecycleCommand::remove_chat;
   if (removes && closing() && client_->record.state == LifecycleState::deactivated) {
-    client_->closing.push_back(std::move(change.reply));  // It is gone only once that is durable.
+    // It is gone only once that is durable.
+    client_->closing.push_back({LifecycleState::deactivated, std::move(change.reply)});
     return;
   }
   const Result<LifecycleState> next = agent::next_state(client(), change.command);
@@ -72,7 +73,7 @@ void SessionActor::record_lifecycle(LifecycleState state, SessionGateway::Status
 /// The runs end first, so that every message has its terminal event.
 void SessionActor::begin_close(LifecycleState state, SessionGateway::StatusReply reply) {
   client_->record.state = state;
-  client_->closing.push_back(std::move(reply));
+  client_->closing.push_back({state, std::move(reply)});
   if (client_->wanted) client_->wanted->store(false);
   const Error closed{Errc::failed_precondition, "the session was closed meanwhile"};
   while (client_->stores.size() > (client_->wanted ? 1 : 0)) {
@@ -100,20 +101,29 @@ void SessionActor::go_on_closing() {
   beside.erase = client_->record.state == LifecycleState::deactivated;
   if (beside.erase && services_.retrieval.remote()) beside.begun_set = storage::kWholeSession;
   log_.change_beside(std::move(beside), {});
-  log_.record(LifecycleChanged{client_->record.state}, {}, [this](const Status& status) {
-    if (!status || client_->record.state != LifecycleState::deactivated) return closed(status);
+  const LifecycleState state = client_->record.state;
+  log_.record(LifecycleChanged{state}, {}, [this, state](const Status& status) {
+    if (!status || state != LifecycleState::deactivated) return closed(status, state);
     history_ = agent::History(services_.agent_options.history_bytes_max);
     services_.retrieval.erase(id_);
-    if (client_->record.scope != Scope::platform) return closed(status);
+    if (client_->record.scope != Scope::platform) return closed(status, state);
     services_.speech.erase(id_, [session = SessionHandle{this}](const Status& erased) {
       caf::anon_send(session, AudioErased{erased});
     });
   });
 }
 
-void SessionActor::closed(const Status& status) {
+void SessionActor::closed(const Status& status, LifecycleState recorded) {
   client_->close_recorded = false;
-  for (const auto& reply : std::exchange(client_->closing, {})) reply(status);
+  // One who wants it removed came while its close was written: that is still to be done.
+  const bool done = !status || recorded == LifecycleState::deactivated;
+  for (Client::Closing& each : std::exchange(client_->closing, {})) {
+    if (done || each.wanted == recorded) {
+      each.reply(status);
+    } else {
+      client_->closing.push_back(std::move(each));
+    }
+  }
 }
 
 void SessionActor::handle(AwaitEnd& await) {
@@ -236,7 +246,7 @@ void SessionActor::give_up_client(const Error& error) {
   if (client_->wanted) client_->wanted->store(false);
   client_->wanted.reset();
   client_->prepared.reset();
-  for (const auto& reply : std::exchange(client_->closing, {})) reply(error);
+  for (const Client::Closing& each : std::exchange(client_->closing, {})) each.reply(error);
   for (Store& store : std::exchange(client_->stores, {})) store.reply(error);
 }
 

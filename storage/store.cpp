@@ -257,10 +257,10 @@ bool Store::surely_empty(const SessionId& session) const {
   rocksdb::ReadOptions memory_only;
   memory_only.read_tier = rocksdb::kBlockCacheTier;
   rocksdb::PinnableSlice ignored;
-  // No log begins later: nothing is ever taken from its front.
+  // A log whose beginning was erased has a client's record.
   const auto status =
       db_->Get(memory_only, db_->DefaultColumnFamily(), keys::event(session, 1), &ignored);
-  // A client that was imported has no log yet.
+  // So has a client that was imported, whose log has not begun.
   return status.IsNotFound() &&
          db_->Get(memory_only, ids_, keys::client(session), &ignored).IsNotFound();
 }

@@ -1,10 +1,12 @@
 """Deleting a chat, or a client's session, leaves nothing of it: not in answers, not on the disk."""
 
 import asyncio
+import concurrent.futures
 
 import pytest
 
-from harness import FROM_START, Chat, Events, fetch, new_id, until, wait_until
+from harness import (FROM_START, PATIENCE, Chat, Events, SyncFaults, fetch, new_id, until,
+                     wait_until)
 from kiss import TOWER, Rest, b64, bytes_on_disk, passages_of
 from platform_api import Api
 
@@ -170,6 +172,27 @@ def test_a_client_deletes_its_session_wherever_that_is_in_its_life(world, scope,
         rest.port = server.port
     assert server.history(rest.session["client_id"]) == []
     assert not bytes_on_disk(server, "red granite")
+
+
+def test_a_delete_that_comes_while_a_close_is_written_erases(world, fault_library):
+    faults = SyncFaults(fault_library, world.folder)
+    server = world.server(environment=faults.environment)
+    rest = Rest(server).open("persistent")
+    stored = rest.store({"files": [{"name": "tower.txt", "content": b64(TOWER)}]})
+    assert stored.status == 200, stored
+    faults.hold()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        closing = pool.submit(rest.close)
+        wait_until(lambda: rest.query("Still open?").status == 409, "the close to be written")
+        deleting = pool.submit(rest.call, "/sessions", method="DELETE")
+        wait_until(lambda: rest.query("Still there?").status == 401, "the delete to have come")
+        faults.off()
+        assert closing.result(PATIENCE).status == 200
+        assert deleting.result(PATIENCE).status == 204
+    wait_until(lambda: not bytes_on_disk(server, "red granite"), "the bytes are gone")
+    server.restart()
+    known = {key: rest.session[key] for key in ("client_id", "client_secret")}
+    assert Rest(server).auth(**known).status == 401
 
 
 def test_a_token_is_needed_to_delete_a_session(server):
