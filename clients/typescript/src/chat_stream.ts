@@ -1,6 +1,6 @@
 import { Backoff } from "./backoff.js";
 import { Channel } from "./connection.js";
-import { ParlanceError } from "./errors.js";
+import { ParlanceError, possibleKey } from "./errors.js";
 import { JsonClient } from "./http.js";
 import { makeSocket } from "./node_socket.js";
 import { newId } from "./rest_event.js";
@@ -49,15 +49,18 @@ export class ChatStream {
   private reading: { events: Channel<[ChatEvent, Place]>; connection: StreamConnection } | undefined;
   private closed = false;
 
-  /** `hostname` without a protocol; `chatId` is 1 to 128 of `A-Z a-z 0-9 . _ ~ -`. */
+  /** `hostname` without a protocol; `chatId` is 1 to 128 of `A-Z a-z 0-9 . _ ~ -`. What cannot be one is thrown as RangeError or TypeError. */
   constructor(hostname: string, chatId: string, secureProtocol = true, options: ChatOptions = {}) {
     // Anything else might be another path.
     if (!/^[A-Za-z0-9._~-]{1,128}$/.test(chatId) || /^\.\.?$/.test(chatId)) {
       throw new RangeError("chatId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -");
     }
     const secure = secureProtocol ? "s" : "";
+    if (options.apiKey !== undefined && !possibleKey(options.apiKey)) {
+      throw new RangeError("apiKey must be visible ASCII characters");
+    }
     this.path = `/chat/${chatId}`;
-    this.url = `http${secure}://${hostname}${this.path}`;
+    this.url = new URL(`http${secure}://${hostname}${this.path}`).href;
     this.http = new JsonClient(`http${secure}://${hostname}`, options.timeout ?? 30);
     this.options = options;
     this.reconnectFor = options.reconnectFor ?? 60;

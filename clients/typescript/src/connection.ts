@@ -1,6 +1,8 @@
 import { ParlanceError, seconds } from "./errors.js";
 
 const OPEN_MS = 10_000;
+// The server's answers to a handshake that say the same of any request.
+const SERVERS_OWN = [401, 426, 429, 503];
 
 /** What is used of a browser's WebSocket. */
 export interface SocketLike {
@@ -97,7 +99,11 @@ export class Connection {
       };
     });
     if (opened && !signal?.aborted) return connection;
-    throw socket.refused ? refusalOf(socket.refused) : await asked(url, token, signal);
+    const refused = socket.refused && refusalOf(socket.refused);
+    if (refused && SERVERS_OWN.includes(refused.status!)) throw refused;
+    // Perhaps not by the server, but by something on the way that knows no WebSockets.
+    const why = await asked(url, token, signal);
+    throw why.status === 426 ? why : refused ?? why;
   }
 
   send(text: string): void {

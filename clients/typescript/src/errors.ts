@@ -12,10 +12,10 @@ export class ParlanceError extends Error {
 
   constructor(
     detail: string,
-    more: { status?: number | undefined; requestId?: string | undefined; retryAfter?: number | undefined } = {},
+    more: { status?: number | undefined; requestId?: string | undefined; retryAfter?: number | undefined; cause?: unknown } = {},
   ) {
     const about = [more.status, more.requestId && `request ${more.requestId}`].filter(Boolean);
-    super(about.length > 0 ? `${detail} (${about.join(", ")})` : detail);
+    super(about.length > 0 ? `${detail} (${about.join(", ")})` : detail, more.cause === undefined ? undefined : { cause: more.cause });
     this.detail = detail;
     this.status = more.status;
     this.requestId = more.requestId;
@@ -26,6 +26,11 @@ export class ParlanceError extends Error {
   get passing(): boolean {
     return this.status === undefined || [429, 502, 503, 504].includes(this.status);
   }
+}
+
+/** Whether a request can carry `key`, and a server can have it. */
+export function possibleKey(key: string): boolean {
+  return /^[\x21-\x7e]+$/.test(key);
 }
 
 /** A count of seconds as headers and close reasons have it; undefined for anything else. */

@@ -3,7 +3,9 @@
 // itself after the connection was lost.
 export { ChatStream } from "./chat_stream.js";
 export type { ChatOptions, SendOptions } from "./chat_stream.js";
+export type { MakeSocket, SocketLike } from "./connection.js";
 export { ParlanceError } from "./errors.js";
+export { makeSocket } from "./node_socket.js";
 export { RestEvent } from "./rest_event.js";
 export type { RestOptions } from "./rest_event.js";
 export type { Credentials, FileToStore } from "./stack.js";

@@ -32,6 +32,7 @@ class NodeSocket implements SocketLike {
   private partsBytes = 0;
   private closing = { code: 1006, reason: "" };
   private abort: (() => void) | undefined;
+  private givenUp = false;
 
   constructor(url: string, protocols: string[] = []) {
     this.open(url, protocols).catch(() => this.ended());
@@ -42,7 +43,10 @@ class NodeSocket implements SocketLike {
   }
 
   close(code = 1000): void {
-    if (this.readyState === 0) this.abort?.();
+    if (this.readyState === 0) {
+      this.givenUp = true;
+      this.abort?.();
+    }
     if (this.readyState !== 1) return;
     this.readyState = 2;
     this.write(CLOSE, new Uint8Array([code >> 8, code & 255]));
@@ -53,6 +57,7 @@ class NodeSocket implements SocketLike {
     const secure = url.startsWith("wss:");
     const { request } = await (secure ? import("node:https") : import("node:http"));
     this.crypto = await import("node:crypto");
+    if (this.givenUp) return this.ended();
     const key = base64(this.crypto.randomBytes(16));
     const accept = this.crypto.createHash("sha1").update(key + GUID).digest("base64");
     const headers: Record<string, string> = {

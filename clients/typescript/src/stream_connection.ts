@@ -4,7 +4,7 @@
 
 import { Backoff } from "./backoff.js";
 import { Connection, type MakeSocket, refusedBy, type SocketLike } from "./connection.js";
-import { ParlanceError, seconds } from "./errors.js";
+import { ParlanceError, possibleKey, seconds } from "./errors.js";
 import { readEvents } from "./event_source.js";
 import { decoded } from "./http.js";
 import type { Frame } from "./types.js";
@@ -16,7 +16,7 @@ import type { Frame } from "./types.js";
 export type StreamState = "connecting" | "catching-up" | "live" | "offline" | "refused";
 
 export interface StreamConnectionOptions {
-  /** Of the chat, such as "https://chat.example.org/chat/my-chat". */
+  /** Of the chat, such as "https://chat.example.org/chat/my-chat". TypeError where it is none. */
   url: string;
   /** The API key, where the server asks for one. Asked at every attempt. */
   key?: () => string | null | undefined;
@@ -29,7 +29,8 @@ export interface StreamConnectionOptions {
   onState?: ((state: StreamState) => void) | undefined;
   /**
    * The server refuses, or was not reached for `reconnectFor` seconds. True: to try on, every ten
-   * seconds, and after a 401 when `wake` is called. Else this is the end.
+   * seconds, and after a 401 when `wake` is called. Else this is the end; and so it is always where
+   * one of these functions threw, or the key can be none: `cause` is what was thrown.
    */
   onFailure?: (error: ParlanceError) => boolean;
   /** Without an end by default. */
@@ -58,6 +59,12 @@ const browsersOwn: MakeSocket = (url, protocols) => new WebSocket(url, protocols
 /** Why a connection ended that is to be made anew. */
 type Why = string;
 
+/** What an attempt is made with. */
+interface Target {
+  key: string | undefined;
+  query: string;
+}
+
 export class StreamConnection {
   private readonly backoff: Backoff;
   private readonly schedule: (run: () => void) => void;
@@ -68,12 +75,14 @@ export class StreamConnection {
   private closed = false;
   private brokenHandshakes = 0;
   private until = "";
+  private gap: "none" | "now" | "before" = "none"; // Before: and nothing recorded came after it.
   private wakeUp: (() => void) | undefined;
   private settled: ReturnType<typeof setTimeout> | undefined;
   private readonly comeBack = () => this.wake();
   private readonly goAway = () => this.attempt.abort();
 
   constructor(private readonly options: StreamConnectionOptions) {
+    new URL(options.url);
     this.backoff = new Backoff(options.reconnectFor ?? Infinity);
     this.schedule = options.schedule ?? ((run) => run());
   }
@@ -102,13 +111,20 @@ export class StreamConnection {
 
   private async run(): Promise<void> {
     while (!this.closed) {
-      this.tell("connecting");
       this.attempt = new AbortController();
-      const failure = await this.attach(this.attempt.signal);
+      this.tell("connecting");
+      const target = this.guarded(() => this.target());
+      if (!target || this.closed) return;
+      const failure = await this.attach(target, this.attempt.signal);
       this.attempt.abort();
       this.flush();
       clearTimeout(this.settled);
       if (this.closed) return;
+      if (this.gap === "now") {
+        // The server is there; it only has another place to go on from.
+        this.gap = "before";
+        continue;
+      }
       const wait = this.backoff.next(failure.retryAfter);
       const unauthorized = failure.status === 401;
       const refused = !failure.passing && failure.status !== 426;
@@ -118,26 +134,42 @@ export class StreamConnection {
     }
   }
 
-  /** Reads one connection to its end. */
-  private async attach(signal: AbortSignal): Promise<ParlanceError> {
+  /** Calls what the caller gave. Where that throws, this connection ends. */
+  private guarded<T>(call: () => T): T | undefined {
+    if (this.closed) return undefined;
     try {
-      return await (this.brokenHandshakes < BROKEN_HANDSHAKES ? this.overWebSocket(signal) : this.overEvents(signal));
+      return call();
+    } catch (cause) {
+      this.close();
+      const why = cause instanceof Error ? cause.message : String(cause);
+      this.options.onFailure?.(new ParlanceError(`the connection was given up: ${why}`, { cause }));
+      return undefined;
+    }
+  }
+
+  /** Where to attach now, and with what. */
+  private target(): Target {
+    const key = this.options.key?.() || undefined;
+    if (key !== undefined && !possibleKey(key)) throw new RangeError("the API key must be visible ASCII characters");
+    const query = new URLSearchParams({ after: this.options.cursor(), acks: "1", ...(this.options.tokens && { tokens: "1" }) });
+    return { key, query: `?${query}` };
+  }
+
+  /** Reads one connection to its end. */
+  private async attach(target: Target, signal: AbortSignal): Promise<ParlanceError> {
+    try {
+      return await (this.brokenHandshakes < BROKEN_HANDSHAKES ? this.overWebSocket(target, signal) : this.overEvents(target, signal));
     } catch (error) {
       // Not reached, refused, or cut off; by us, too.
       return error instanceof ParlanceError ? error : new ParlanceError(`the connection was lost: ${error}`);
     }
   }
 
-  private address(of: string): string {
-    const query = new URLSearchParams({ after: this.options.cursor(), acks: "1", ...(this.options.tokens && { tokens: "1" }) });
-    return `${this.options.url}${of}?${query}`;
-  }
-
-  private async overWebSocket(signal: AbortSignal): Promise<ParlanceError> {
+  private async overWebSocket({ key, query }: Target, signal: AbortSignal): Promise<ParlanceError> {
     let connection: Connection;
     try {
-      const url = this.address("").replace(/^http/, "ws");
-      connection = await Connection.open(url, this.options.key?.() ?? undefined, this.options.makeSocket ?? browsersOwn, signal);
+      const url = this.options.url.replace(/^http/, "ws") + query;
+      connection = await Connection.open(url, key, this.options.makeSocket ?? browsersOwn, signal);
     } catch (error) {
       if (error instanceof ParlanceError && error.status === 426) ++this.brokenHandshakes;
       throw error;
@@ -169,13 +201,12 @@ export class StreamConnection {
     });
   }
 
-  private async overEvents(signal: AbortSignal): Promise<ParlanceError> {
-    const key = this.options.key?.();
+  private async overEvents({ key, query }: Target, signal: AbortSignal): Promise<ParlanceError> {
     let heardAt = Date.now();
     const watch = setInterval(() => Date.now() - heardAt > 3 * QUIET_MS && this.attempt.abort(), QUIET_MS);
     try {
       const headers = { Accept: "text/event-stream", ...(key && { Authorization: `Bearer ${key}` }) };
-      const response = await fetch(this.address("/events"), { headers, signal });
+      const response = await fetch(`${this.options.url}/events${query}`, { headers, signal });
       if (!response.ok || !response.body) return refusedBy(response);
       for await (const data of readEvents(response.body, () => (heardAt = Date.now()))) {
         const why = this.take(data);
@@ -200,13 +231,15 @@ export class StreamConnection {
     if (frame.type === "gap") {
       // The chat is read from its beginning; the next attempt asks for that place.
       this.flush();
+      if (this.gap === "none") this.gap = "now";
       return "the place could not be served";
     }
+    if ("cursor" in frame) this.gap = "none";
     // Text of an answer in progress follows what was missed.
     if (this.state === "catching-up") this.settle(this.reaches(frame));
     if (!this.scheduled) {
       this.scheduled = true;
-      this.schedule(() => this.flush());
+      this.guarded(() => this.schedule(() => this.flush()));
     }
     return undefined;
   }
@@ -233,13 +266,13 @@ export class StreamConnection {
     this.scheduled = false;
     const frames = this.pending;
     this.pending = [];
-    if (frames.length > 0) this.options.onFrames(frames);
+    if (frames.length > 0) this.guarded(() => this.options.onFrames(frames));
   }
 
   private tell(state: StreamState): void {
     if (this.state === state || this.closed) return;
     this.state = state;
-    this.options.onState?.(state);
+    this.guarded(() => this.options.onState?.(state));
   }
 
   private sleep(milliseconds: number | undefined): Promise<void> {

@@ -17,6 +17,14 @@ const outboxOf = (chat: Chat) => `${OUTBOX}${chat.id}`;
 /** What is to be said in chats that were not opened yet. */
 const first = new Map<string, Unsent>();
 
+/** Of each chat the message that is on its way, from here. */
+const posting = new Map<string, Promise<Sent>>();
+
+/** When none of a chat is on its way any more. */
+export async function posted(chat: Chat): Promise<void> {
+  await posting.get(chat.id);
+}
+
 /** Forgets what this browser keeps of one chat; nobody waits for its database. */
 export function forgetChat(chat: Chat): void {
   kept(outboxOf(chat)).set(null);
@@ -87,7 +95,12 @@ export class ChatSession {
         this.outbox.flush();
         this.cancelUnwanted();
       },
-      onFailure: ({ status }) => {
+      onFailure: ({ status, cause }) => {
+        if (cause !== undefined) {
+          // A fault of the page, to be seen as one.
+          this.state.set("offline");
+          throw cause;
+        }
         if (status === 401) signInWanted.set(true);
         return true;
       },
@@ -203,7 +216,15 @@ export class ChatSession {
     return status === 503 || status === 507 ? "busy" : undefined;
   }
 
-  private async post({ id, text }: Unsent): Promise<Sent> {
+  private post(message: Unsent): Promise<Sent> {
+    const { id } = this.chat;
+    const done = this.postOnce(message);
+    posting.set(id, done);
+    void done.then(() => posting.get(id) === done && posting.delete(id));
+    return done;
+  }
+
+  private async postOnce({ id, text }: Unsent): Promise<Sent> {
     const keyed = id.startsWith(KEYED);
     try {
       await call("POST", `/chat/${this.chat.id}/messages`, {
