@@ -108,6 +108,19 @@ describe("nothing is lost in the chat page", { concurrency: false }, () => {
     await reads(page, ".main", /This chat is not here[^]*deleted, or you signed out in another tab/);
   });
 
+  journey("a chat that is deleted while its first message is on the way does not begin after that", async (page) => {
+    const slow = await hold(page, "**/messages", "POST");
+    await say(page, "soon nowhere");
+    await until(() => slow.asked.length > 0, "the message on its way");
+    const id = chatId(page);
+    await deleteOpen(page);
+    await page.locator("dialog .danger[disabled]").waitFor();
+    slow.release();
+    await becomes(() => page.locator(".entry").count(), 0);
+    assert.deepEqual(await world.call("GET", `/history/${id}`), []);
+    await assert.rejects(world.call("POST", `/chat/${id}/messages`, { message: "again" }), /404.*deleted/);
+  });
+
   journey("a chat that another browser deletes is empty here, and takes no message", async (page) => {
     await say(page, "soon erased");
     await ended(page, 1);

@@ -2,6 +2,7 @@
 import { call, LONG_PATIENCE_MS, Refusal } from "../shared/http";
 import { type Chat, dropChat } from "./chats";
 import { deleteSession } from "./documents";
+import { posted } from "./session";
 
 function onServer(chat: Chat): Promise<void> {
   if (chat.kind === "documents") return deleteSession(chat);
@@ -10,6 +11,8 @@ function onServer(chat: Chat): Promise<void> {
 }
 
 export async function deleteChat(chat: Chat): Promise<void> {
+  // Else its first message might begin it after that.
+  await posted(chat);
   try {
     await onServer(chat);
   } catch (error) {

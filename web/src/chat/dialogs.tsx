@@ -46,13 +46,16 @@ export function Rename({ chat, onClose }: { chat: Chat; onClose: () => void }) {
 export function Delete({ chat, onClose, onDeleted }: { chat: Chat; onClose: () => void; onDeleted: () => void }) {
   const t = useTranslate();
   const [problem, setProblem] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
   const remove = async () => {
+    setBusy(true);
     try {
       await deleteChat(chat);
       forgetChat(chat);
       onDeleted();
     } catch (error) {
       setProblem(reasonOf(error, t("unreachable")));
+      setBusy(false);
     }
   };
   const what = chat.kind === "agent" ? "deleteAgent" : chat.kind === "documents" ? "deleteDocuments" : "deletePlain";
@@ -62,7 +65,7 @@ export function Delete({ chat, onClose, onDeleted }: { chat: Chat; onClose: () =
       {problem && <p class="bad" role="alert">{problem}</p>}
       <div class="dialog-actions">
         <button type="button" autoFocus onClick={onClose}>{t("cancel")}</button>
-        <button type="button" class="danger" onClick={() => void remove()}>{t("delete")}</button>
+        <button type="button" class="danger" disabled={busy} onClick={() => void remove()}>{t("delete")}</button>
       </div>
     </Dialog>
   );
