@@ -129,6 +129,7 @@ export class StreamConnection {
       const unauthorized = failure.status === 401;
       const refused = !failure.passing && failure.status !== 426;
       this.tell(refused && !unauthorized ? "refused" : "offline");
+      if (this.closed) return;
       if ((refused || wait === undefined) && !this.options.onFailure?.(failure)) return this.close();
       await this.sleep(unauthorized ? undefined : refused ? REFUSED_WAIT_MS : wait ?? REFUSED_WAIT_MS);
     }

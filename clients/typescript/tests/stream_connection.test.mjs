@@ -96,6 +96,20 @@ test("an end that comes while it begins is one", async () => {
   assert.equal(sockets[0].closed, true);
 });
 
+test("an end that comes when the connection is lost is one", async () => {
+  const states = [];
+  const ended = connected({
+    onState: (state) => (states.push(state), state === "offline" && ended.connection.close()),
+    onFailure: () => assert.fail("nobody asked"),
+    reconnectFor: 0,
+  });
+  await ended.tell();
+  ended.sockets[0].onclose({ code: 1006, reason: "" });
+  await turn();
+  assert.deepEqual(states, ["connecting", "offline"]);
+  assert.equal(ended.sockets.length, 1);
+});
+
 test("what the caller's functions throw ends the connection, and is told", async () => {
   const wrong = new Error("this is wrong");
   for (const [name, happens] of [
