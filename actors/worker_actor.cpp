@@ -35,8 +35,12 @@ bool WorkerPool::run(std::function<void()> work) {
     queue_->waiting.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  const std::size_t turn = next_.fetch_add(1, std::memory_order_relaxed);
-  caf::anon_send(workers_[turn % workers_.size()],
+  const MutexLock lock(mutex_);
+  if (workers_.empty()) {
+    queue_->waiting.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  caf::anon_send(workers_[next_++ % workers_.size()],
                  RunWork{[queue = queue_, work = std::move(work)] {
                    queue->waiting.fetch_sub(1, std::memory_order_relaxed);
                    if (!queue->stopped.load(std::memory_order_relaxed)) work();
@@ -46,6 +50,7 @@ bool WorkerPool::run(std::function<void()> work) {
 
 void WorkerPool::stop() {
   queue_->stopped = true;
+  const MutexLock lock(mutex_);
   for (const WorkerHandle& worker : workers_) {
     caf::anon_send_exit(worker, caf::exit_reason::user_shutdown);
   }

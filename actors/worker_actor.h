@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/handles.h"
+#include "base/mutex.h"
 
 namespace parlance::actors {
 
@@ -24,9 +25,9 @@ class WorkerActor final : public WorkerHandle::base {
 class WorkerPool {
  public:
   WorkerPool(caf::actor_system& system, std::size_t threads, std::size_t waiting_max);
-  /// False: `waiting_max` wait already, and `work` is not taken.
+  /// False: `waiting_max` wait already, or it was stopped; `work` is not taken.
   bool run(std::function<void()> work);
-  /// Ends the threads after what they do now; what waits is dropped. No run() may follow.
+  /// Ends the threads after what they do now; what waits is dropped.
   void stop();
 
  private:
@@ -35,10 +36,11 @@ class WorkerPool {
     std::atomic<bool> stopped{false};
   };
 
-  std::vector<WorkerHandle> workers_;
   const std::size_t waiting_max_;
   const std::shared_ptr<Queue> queue_;
-  std::atomic<std::size_t> next_{0};
+  Mutex mutex_;  ///< Timers of the cores may go off while the node stops.
+  std::vector<WorkerHandle> workers_ GUARDED_BY(mutex_);
+  std::size_t next_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace parlance::actors
