@@ -56,9 +56,6 @@ const TOLD: ReadonlySet<string> = new Set<Frame["type"]>([
 
 const browsersOwn: MakeSocket = (url, protocols) => new WebSocket(url, protocols) as unknown as SocketLike;
 
-/** Why a connection ended that is to be made anew. */
-type Why = string;
-
 /** What an attempt is made with. */
 interface Target {
   key: string | undefined;
@@ -219,7 +216,8 @@ export class StreamConnection {
     }
   }
 
-  private take(data: string): Why | undefined {
+  /** Why the connection is to be made anew, where it is. */
+  private take(data: string): string | undefined {
     const frame: Frame | undefined = decoded(data);
     if (typeof frame?.type !== "string") return "the server sent a frame without a type";
     this.backoff.succeeded();

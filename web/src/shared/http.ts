@@ -1,6 +1,8 @@
 // Requests to the server, with the API key that was signed in with. Failures are thrown as Refusal.
 import { kept, Store } from "./store";
 
+export { possibleKey } from "parlance-client/errors";
+
 const keptKey = kept("parlance.key", () => sessionStorage);
 
 /** The API key; null where none was needed yet. Kept for this tab alone. */
@@ -9,11 +11,6 @@ apiKey.watch((key) => keptKey.set(key));
 
 /** True while the server is known to want a key that it was not given. */
 export const signInWanted = new Store(false);
-
-/** Whether a request can carry `key`, and a server can have it. */
-export function possibleKey(key: string): boolean {
-  return /^[\x21-\x7e]+$/.test(key);
-}
 
 export interface FieldProblem {
   pointer: string;
